@@ -1,0 +1,72 @@
+"""mmx: train vision-language models from plugins and one TOML recipe.
+
+>>> import mmx
+>>> result = mmx.run("quickstart", overrides=["train.steps=50"])
+>>> model = mmx.load(result.summary["run"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmx.hookspecs import hookimpl as hookimpl
+
+if TYPE_CHECKING:
+    from mmx.run.bundle import LoadedModel
+    from mmx.run.request import RunResult
+
+
+def run(
+    recipe: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    resume: str | Path | None = None,
+    out: str | Path = "runs",
+    name: str | None = None,
+    quiet: bool = False,
+) -> RunResult:
+    """Train from a recipe, as ``mmx run`` does, and return how it ended.
+
+    Args:
+        recipe: a file, or the name of a recipe that comes with mmx.
+        overrides: ``KEY=VALUE`` each, as given to ``--set``.
+        resume: a run folder to go on with, or "auto".
+        out: the folder for run folders.
+        name: the run folder's name.
+        quiet: write nothing to the terminal.
+
+    Raises:
+        mmx.errors.MmxError: the message says what to do.
+    """
+    from mmx.run.prepare import prepare
+    from mmx.run.request import RunRequest
+
+    request = RunRequest(
+        recipe=None if recipe is None else Path(recipe),
+        overrides=tuple(overrides),
+        resume=None if resume is None else str(resume),
+        out=Path(out),
+        name=name,
+        quiet=quiet,
+    )
+    say = (lambda message: None) if quiet else print
+    prepared = prepare(request, say)
+    from mmx.run import api
+
+    return api.run(prepared, say)
+
+
+def load(path: str | Path, device: str = "cpu") -> LoadedModel:
+    """Load the model of a run, or a model folder, to embed pictures and texts.
+
+    Raises:
+        mmx.errors.CheckpointError: there is no model there.
+    """
+    import torch
+
+    from mmx.plugins import Plugins
+    from mmx.run.api import load_model
+
+    return load_model(Path(path), Plugins(), torch.device(device))

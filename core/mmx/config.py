@@ -1,0 +1,152 @@
+"""The base of every part's options: frozen, strict, and closed to unknown keys. Never imports torch."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self, cast
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+
+class Table(BaseModel):
+    """A table of a recipe. Unknown keys, loose conversions, NaN and infinity are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class PartConfig(Table):
+    """Options of a part that a plugin registers. Each field's docstring is its help text.
+
+    Config classes live in modules that do not import torch, so that recipes can be checked without it.
+    """
+
+    name: str
+    """The name the part is registered under."""
+
+    def tiny(self) -> Self:
+        """Return a small form of these options that keeps every code path, for checks and smoke runs."""
+        return self
+
+
+class Choices(ABC):
+    """Knows which parts there are. The registries are passed as the context of a validation in this role."""
+
+    @abstractmethod
+    def choose(self, kind: str, name: str) -> type[PartConfig]:
+        """Return the options of a part.
+
+        Raises:
+            PydanticCustomError: there is no such part, or two plugins claim it.
+        """
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Marks a field that holds a part: its table names the part, and the class that part registered checks the rest.
+
+    Use it as ``data: Annotated[PartConfig, Slot("dataset")]`` in the options of any part; the value is an instance of
+    the class that the part was registered with. Errors keep the full path of the key.
+    """
+
+    kind: str
+    """One of the kinds of ``mmx.registry.KINDS``."""
+    key: str = "name"
+    """The key that names the part in the recipe."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        write = core_schema.plain_serializer_function_ser_schema(self._write)
+        return core_schema.with_info_plain_validator_function(self._read, serialization=write)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "object", "x-mmx-kind": self.kind, "x-mmx-key": self.key}
+
+    def _read(self, value: object, info: ValidationInfo) -> PartConfig:
+        if isinstance(value, PartConfig):
+            return value
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError("part_table", "should be a table with the part's {key}", {"key": self.key})
+        table = dict(cast(Mapping[str, object], value))
+        if self.key != "name" and "name" in table:
+            raise _refuse(PydanticCustomError("extra_forbidden", "unknown key"), "name", table["name"])
+        if self.key not in table:
+            raise _refuse(PydanticCustomError("missing", "is missing"), self.key, table)
+        name = table.pop(self.key)
+        config = self._choose(name, info)
+        # By way of JSON, since lists must become tuples and strings paths although the tables are strict.
+        return config.model_validate_json(json.dumps({"name": name, **table}), context=info.context)
+
+    def _choose(self, name: object, info: ValidationInfo) -> type[PartConfig]:
+        if not isinstance(info.context, Choices):
+            raise TypeError(f"a {self.kind} is read from a table: the registries must be the validation's context")
+        if not isinstance(name, str):
+            raise _refuse(PydanticCustomError("string_type", "should be a string"), self.key, name)
+        try:
+            return info.context.choose(self.kind, name)
+        except PydanticCustomError as error:
+            raise _refuse(error, self.key, name) from None
+
+    def _write(self, value: PartConfig) -> dict[str, Any]:
+        table = value.model_dump(mode="json", exclude_none=True)
+        return {self.key: table.pop("name"), **table}
+
+
+def _refuse(error: PydanticCustomError, key: str, value: object) -> ValidationError:
+    return ValidationError.from_exception_data("part", [InitErrorDetails(type=error, loc=(key,), input=value)])
+
+
+DatasetSlot = Annotated[PartConfig, Slot("dataset")]
+"""A dataset inside the options of another part."""
+
+
+class EncoderConfig(PartConfig):
+    """Options that every image and text encoder has."""
+
+    train: Annotated[str, Field(pattern=r"^(full|frozen|last:[1-9][0-9]*)$")] = "full"
+    """What is trained of this tower: "full", "frozen", or "last:k" for its last k blocks."""
+
+
+class LossConfig(PartConfig):
+    """Options that every loss has."""
+
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """The factor on this loss in the sum that is trained."""
+
+
+class TransformConfig(PartConfig):
+    """Options that every image and text transform has."""
+
+    of: str | None = None
+    """The view this one is made from; the sample itself if not given."""
+
+
+class EvaluatorConfig(PartConfig):
+    """Options that every evaluator has."""
+
+    every: Annotated[int, Field(ge=0)] = 0
+    """Evaluate every this many steps; 0 evaluates at the end only."""
+    data: DatasetSlot | None = None
+    """The dataset it measures on, a table with the dataset's name and options."""
+
+
+class TrackerConfig(PartConfig):
+    """Options that every tracker has."""
+
+    always: ClassVar[bool] = False
+    """Whether every run has this tracker, also without a table for it."""
+    speaks: ClassVar[bool] = False
+    """Whether it writes to the terminal, and so is left out by ``--quiet``."""
+
+    enabled: bool = True
+    """Whether this run has it."""

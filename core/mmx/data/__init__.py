@@ -1,0 +1,1 @@
+"""From samples to batches: order, views, workers, and what is skipped."""

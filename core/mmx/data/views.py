@@ -1,0 +1,152 @@
+"""From one sample to its rows: each view by its own transform, drawn from a generator of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from mmx.data.order import Ticket, seed_of
+from mmx.errors import RecipeError
+from mmx.parts.batch import Batch, Pixels, Words
+from mmx.parts.dataset import BadSampleError, Dataset, Sample
+from mmx.parts.transform import ImageTransform, PixelRow, TextTransform, WordRow
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """An image view of the recipe: its transform, and the view it is made from."""
+
+    transform: ImageTransform
+    of: str | None
+
+
+@dataclass(frozen=True)
+class TextView:
+    """A text view of the recipe."""
+
+    transform: TextTransform
+    of: str | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample, ready to be stacked."""
+
+    key: str
+    images: Mapping[str, PixelRow]
+    texts: Mapping[str, WordRow]
+    facts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A sample that was skipped, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The samples of one step, on their way from a data worker."""
+
+    batch: Batch
+    bad: Sequence[Bad]
+
+    def pin_memory(self) -> "Loaded":
+        """Pin the batch (the data loader calls this where there is a GPU)."""
+        return Loaded(self.batch.pin_memory(), self.bad)
+
+
+@final
+class Reader:
+    """Reads tickets and turns them into rows; picklable, runs in data workers."""
+
+    def __init__(self, dataset: Dataset, images: Mapping[str, ImageView], texts: Mapping[str, TextView], seed: int) -> None:
+        self.dataset = dataset
+        self.images = images
+        self.texts = texts
+        self.seed = seed
+
+    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Row | Bad]:
+        """Read the samples of one step."""
+        return [self[ticket] for ticket in tickets]
+
+    def __getitem__(self, ticket: Ticket) -> Row | Bad:
+        """Read one sample; one that cannot be used comes back by name, with the reason."""
+        key = self.dataset.key(ticket.index)
+        try:
+            return self._row(self.dataset.read(ticket.index), ticket.epoch)
+        except BadSampleError as error:
+            return Bad(key, str(error))
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def _row(self, sample: Sample, epoch: int) -> Row:
+        draw = torch.Generator()
+        images: dict[str, PixelRow] = {}
+        texts: dict[str, WordRow] = {}
+        for name, view in self.images.items():
+            if sample.image is None:
+                raise BadSampleError("has no picture")
+            source = sample.image if view.of is None else images[view.of]
+            images[name] = view.transform(source, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "image", name)))
+        for name, view in self.texts.items():
+            words = sample.texts if view.of is None else texts[view.of]
+            texts[name] = view.transform(words, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "text", name)))
+        return Row(sample.key, images, texts, sample.facts)
+
+
+def collate(rows: Sequence[Row | Bad]) -> Loaded:
+    """Stack the good rows of one step. Facts that not every row has are left out."""
+    good = [row for row in rows if isinstance(row, Row)]
+    bad = [row for row in rows if isinstance(row, Bad)]
+    if not good:
+        return Loaded(Batch({}, {}), bad)
+    shared = set[str].intersection(*(set(row.facts) for row in good))
+    batch = Batch(
+        images={view: _pixels([row.images[view] for row in good]) for view in good[0].images},
+        texts={view: _words([row.texts[view] for row in good]) for view in good[0].texts},
+        facts={name: torch.tensor([row.facts[name] for row in good]) for name in sorted(shared)},
+        keys=[row.key for row in good],
+    )
+    return Loaded(batch, bad)
+
+
+def _pixels(rows: Sequence[PixelRow]) -> Pixels:
+    return Pixels(torch.stack([row.pixels for row in rows]), _stacked([row.hidden for row in rows]), _stacked([row.labels for row in rows]))
+
+
+def _words(rows: Sequence[WordRow]) -> Words:
+    return Words(torch.stack([row.ids for row in rows]), torch.stack([row.mask for row in rows]), _stacked([row.labels for row in rows]))
+
+
+def _stacked(values: Sequence[Tensor | None]) -> Tensor | None:
+    present = [value for value in values if value is not None]
+    return torch.stack(present) if present else None
+
+
+def needed(wanted: set[str], of: Mapping[str, str | None], table: str) -> list[str]:
+    """Return the wanted views and those they are made from, sources first.
+
+    Raises:
+        RecipeError: a loss reads a view that the recipe does not declare.
+    """
+    ordered: list[str] = []
+
+    def visit(name: str) -> None:
+        if name not in of:
+            known = ", ".join(of) or "none"
+            raise RecipeError(f"a loss reads the view '{name}', but there is no [{table}.{name}] (there: {known})")
+        source = of[name]
+        if source is not None:
+            visit(source)
+        if name not in ordered:
+            ordered.append(name)
+
+    for name in sorted(wanted):
+        visit(name)
+    return ordered

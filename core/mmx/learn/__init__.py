@@ -1,0 +1,1 @@
+"""Models, losses and the step: the mathematics, free of files and processes."""

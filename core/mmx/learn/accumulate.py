@@ -1,0 +1,104 @@
+"""Exact accumulation: the gradient of a batch in micro-batches equals that of the batch at once.
+
+1. features of every micro-batch, without gradient; 2. all Compare losses once, on the features of the whole batch;
+3. per micro-batch one scalar: the sum of features times their gradients, plus the Mean losses' part.
+The cost is a second forward; the memory is that of one micro-batch (Gao et al. 2021, arXiv:2101.06983).
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from mmx.learn.objective import Features, Objective, Share
+from mmx.learn.rng import RandomState
+from mmx.learn.whole import Pull
+from mmx.parts.batch import Batch
+from mmx.parts.loss import Compare
+
+
+class Worker(Protocol):
+    """How an engine runs its wrapped objective."""
+
+    def features(self, batch: Batch) -> Features:
+        """Run ``objective(batch, None)`` without gradient."""
+        ...
+
+    def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
+        """Run ``objective(batch, share)`` and its backward; ``last`` is when gradients may be exchanged."""
+        ...
+
+
+def accumulate(worker: Worker, objective: Objective, batch: Batch, micro_batches: int) -> None:
+    """Add the gradients of one batch to the parameters.
+
+    Raises:
+        ValueError: a view has fewer rows than there are micro-batches.
+    """
+    counts = objective.count(batch)
+    if micro_batches == 1:
+        worker.differentiate(batch, Share(counts), last=True)
+        return
+    device = objective.model.mean.device
+    parts = batch.chunk(micro_batches)
+    states: list[RandomState] = []
+    pieces: list[Features] = []
+    with torch.no_grad():
+        for part in parts:
+            states.append(RandomState.capture(device))
+            pieces.append(worker.features(part))
+    cotangents, own = objective.compare(_joined(pieces), batch)
+    shares = _split(cotangents, pieces)
+    for index, (part, state) in enumerate(zip(parts, states, strict=True)):
+        last = index == len(parts) - 1
+        state.restore(device)
+        worker.differentiate(part, Share(counts, shares[index], own if last else ()), last)
+
+
+def _joined(pieces: list[Features]) -> Features:
+    return {pull: torch.cat([piece[pull] for piece in pieces]) for pull in pieces[0]}
+
+
+def _split(cotangents: dict[Pull, Tensor], pieces: list[Features]) -> list[dict[Pull, Tensor]]:
+    rows = {pull: [piece[pull].shape[0] for piece in pieces] for pull in cotangents}
+    cut = {pull: cotangent.split(rows[pull]) for pull, cotangent in cotangents.items()}
+    return [{pull: chunks[index] for pull, chunks in cut.items()} for index in range(len(pieces))]
+
+
+def inexact(objective: Objective, micro_batches: int) -> str | None:
+    """Say why this objective cannot be split over micro-batches or ranks without changing its result, or None.
+
+    BatchNorm in a tower, a fusion or a Mean loss normalises over the rows it happens to see. In a Compare loss it
+    sees the whole batch, and in a frozen block it uses fixed statistics.
+    """
+    if micro_batches == 1 and objective.group.size == 1:
+        return None
+    compares = {part for loss in objective.losses.values() if isinstance(loss, Compare) for part in loss.modules()}
+    for name, module in objective.named_modules():
+        if not isinstance(module, nn.modules.batchnorm._BatchNorm) or module in compares:  # pyright: ignore[reportPrivateUsage]
+            continue
+        if module.training or module.running_mean is None:
+            return (
+                f"{name} is a BatchNorm: its statistics over a micro-batch or one rank's rows differ from those of the "
+                'whole batch; set train = "frozen" for that tower, or train.micro_batches = 1 on one process'
+            )
+    return None
+
+
+def unreached(objective: Objective, batch: Batch) -> list[str]:
+    """Return the names of trainable parameters that no loss reaches on this batch; nothing is changed.
+
+    Data-parallel engines wait for every parameter's gradient, so these have to be frozen. Every rank must call this.
+    The batch should have the views of all losses: where it lacks some, every parameter counts as reached.
+    """
+    device = objective.model.mean.device
+    state = RandomState.capture(device)
+    buffers = {name: buffer.clone() for name, buffer in objective.named_buffers()}
+    named = {name: p for name, p in objective.named_parameters() if p.requires_grad}
+    scalar = objective(batch, Share(objective.count(batch)))
+    wanted = list(named.values()) if scalar.requires_grad else []
+    found = torch.autograd.grad(scalar, wanted, allow_unused=True) if wanted else [None] * len(named)
+    for name, buffer in objective.named_buffers():
+        buffer.copy_(buffers[name])
+    state.restore(device)
+    return [name for name, gradient in zip(named, found, strict=True) if gradient is None]

@@ -1,0 +1,85 @@
+"""The data-parallel ranks, passed to whoever needs them; nothing looks up a global rank."""
+
+from abc import ABC, abstractmethod
+from typing import Any, final
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Shaped
+from torch import Tensor
+from typing_extensions import override
+
+
+class Group(ABC):
+    """Ranks that hold different rows of the same global batch."""
+
+    rank: int
+    size: int
+
+    @abstractmethod
+    def gather(self, rows: Shaped[Tensor, "b ..."]) -> Shaped[Tensor, "B ..."]:
+        """Return the rows of all ranks, in rank order. Its backward sums the gradients of all ranks.
+
+        Every rank must have the same number of rows.
+        """
+
+    @abstractmethod
+    def sum(self, value: Tensor) -> Tensor:
+        """Return the sum over ranks, without gradient."""
+
+
+@final
+class SoloGroup(Group):
+    """One process."""
+
+    rank = 0
+    size = 1
+
+    @override
+    def gather(self, rows: Tensor) -> Tensor:
+        return rows
+
+    @override
+    def sum(self, value: Tensor) -> Tensor:
+        return value.detach()
+
+
+@final
+class TorchGroup(Group):
+    """The ranks of a ``torch.distributed`` process group."""
+
+    def __init__(self, group: dist.ProcessGroup) -> None:
+        self._group = group
+        self.rank = dist.get_rank(group)
+        self.size = dist.get_world_size(group)
+
+    @override
+    def gather(self, rows: Tensor) -> Tensor:
+        gathered: Tensor = _Gather.apply(rows, self._group)  # pyright: ignore
+        return gathered
+
+    @override
+    def sum(self, value: Tensor) -> Tensor:
+        total = value.detach().clone()
+        dist.all_reduce(total, group=self._group)
+        return total
+
+
+@final
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    @override
+    def forward(ctx: Any, rows: Tensor, group: dist.ProcessGroup) -> Tensor:
+        ctx.group = group
+        rows = rows.contiguous()
+        gathered = rows.new_empty((rows.shape[0] * dist.get_world_size(group), *rows.shape[1:]))
+        dist.all_gather_into_tensor(gathered, rows, group=group)
+        return gathered
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (whole,) = grads
+        rows = whole.new_empty((whole.shape[0] // dist.get_world_size(ctx.group), *whole.shape[1:]))
+        dist.reduce_scatter_tensor(rows, whole.contiguous(), group=ctx.group)
+        return rows, None

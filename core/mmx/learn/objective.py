@@ -1,0 +1,171 @@
+"""Model and losses as one module with one scalar output: what an engine wraps, and what a checkpoint holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast, final
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from mmx.learn.group import Group
+from mmx.learn.model import Model
+from mmx.learn.passes import Passes
+from mmx.learn.teacher import Teacher
+from mmx.learn.whole import Pull, Whole
+from mmx.parts.batch import Batch
+from mmx.parts.loss import Compare, Loss, Mean
+from mmx.parts.precision import precise
+
+Features = dict[Pull, Tensor]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one micro-batch contributes to the gradient."""
+
+    counts: Mapping[str, Tensor]
+    """Items of each Mean loss in the whole batch, over all ranks and micro-batches."""
+    cotangents: Mapping[Pull, Tensor] | None = None
+    """Gradients of the Compare losses by this micro-batch's features. None where it is the whole batch."""
+    own: Sequence[tuple[Tensor, Tensor]] = ()
+    """Parameters that Compare losses use themselves (temperature, heads) with their gradients, in one share only."""
+
+
+@final
+class Objective(nn.Module):
+    """The weighted sum of all losses on one model.
+
+    ``forward`` returns the features of a micro-batch (``share`` is None), or one scalar whose gradient is this
+    micro-batch's part of the gradient. The scalar is a means to that end: read ``parts`` for the losses.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        losses: Mapping[str, Loss],
+        weights: Mapping[str, float],
+        teachers: Mapping[str, Teacher],
+        group: Group,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.losses = nn.ModuleDict(losses)
+        self.teachers = nn.ModuleDict(teachers)
+        self.weights = dict(weights)
+        self.group = group
+        self.parts: dict[str, Tensor] = {}
+        self._seen: Features = {}
+
+    def forward(self, batch: Batch, share: Share | None) -> Features | Float[Tensor, ""]:
+        """Return features, or the scalar to differentiate."""
+        passes = self._passes(batch, grad=share is not None and torch.is_grad_enabled())
+        if share is None:
+            return {pull: passes.pull(pull) for pull in self._pulls(batch)}
+        if share.cotangents is None:
+            terms = [self._compared({pull: passes.pull(pull) for pull in self._pulls(batch)}, batch)]
+        else:
+            features = {pull: passes.pull(pull) for pull in self._pulls(batch) if _differentiable(pull)}
+            terms = [(features[pull] * cotangent).sum() for pull, cotangent in share.cotangents.items()]
+            terms += [(parameter * gradient).sum() for parameter, gradient in share.own]
+        terms += self._means(passes, share)
+        if len(self._active(batch)) < len(self.losses):
+            terms += self._anchors()
+        return sum((precise(term) for term in terms), torch.zeros((), device=self.model.mean.device))
+
+    def count(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the items of each Mean loss over all ranks; starts a new step's ``parts``."""
+        self.parts = {}
+        means = {name: loss.count(batch) for name, loss in self._active(batch).items() if isinstance(loss, Mean)}
+        return {name: self.group.sum(count) for name, count in means.items()}
+
+    def compare(self, features: Features, batch: Batch) -> tuple[dict[Pull, Tensor], list[tuple[Tensor, Tensor]]]:
+        """Return the Compare losses' gradients by the features of the whole batch, and by their own parameters.
+
+        The gradients come from ``autograd.grad``, so that no data-parallel hook fires early.
+        """
+        leaves = {
+            pull: precise(value.detach()).requires_grad_()  # in fp32: unscaled gradients underflow in fp16
+            for pull, value in features.items()
+            if _differentiable(pull)
+        }
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        with torch.enable_grad():
+            loss = self._compared({**features, **leaves}, batch)
+        if not loss.requires_grad:
+            return {}, []
+        wanted = [*leaves.values(), *parameters]
+        found = torch.autograd.grad(loss, wanted, allow_unused=True)
+        by_leaf = zip(leaves, found[: len(leaves)], strict=True)
+        by_parameter = zip(parameters, found[len(leaves) :], strict=True)
+        return (
+            {pull: gradient for pull, gradient in by_leaf if gradient is not None},
+            [(parameter, gradient) for parameter, gradient in by_parameter if gradient is not None],
+        )
+
+    @torch.no_grad()
+    def after_step(self, batch: Batch) -> None:
+        """Clamp, let teachers follow, update queues: once an optimizer step, and not when it was skipped."""
+        self.model.fusion.clamp()
+        for teacher in self.teachers.values():
+            cast(Teacher, teacher).follow(self.model)
+        whole = Whole(self._seen, self.group, batch.step)
+        for loss in self._active(batch).values():
+            if isinstance(loss, Compare):
+                loss.after_step(whole, self.model)
+
+    def views(self) -> tuple[set[str], set[str]]:
+        """Return the image views and text views that any loss reads."""
+        losses = [cast(Loss, loss) for loss in self.losses.values()]
+        return {v for loss in losses for v in loss.image_views}, {v for loss in losses for v in loss.text_views}
+
+    def _passes(self, batch: Batch, grad: bool) -> Passes:
+        teachers = {name: cast(Teacher, teacher).model for name, teacher in self.teachers.items()}
+        return Passes(self.model, batch, teachers, grad=grad)
+
+    def _active(self, batch: Batch) -> dict[str, Loss]:
+        """Return the losses whose views the batch has."""
+        named = {name: cast(Loss, loss) for name, loss in self.losses.items()}
+        return {name: loss for name, loss in named.items() if batch.has(loss.image_views, loss.text_views)}
+
+    def _pulls(self, batch: Batch) -> list[Pull]:
+        """Return what active Compare losses pull, the student's first: a replay must draw in the same order."""
+        compares = [loss for loss in self._active(batch).values() if isinstance(loss, Compare)]
+        pulls = dict.fromkeys(pull for loss in compares for pull in loss.pulls())
+        return sorted(pulls, key=lambda pull: not _differentiable(pull))
+
+    def _compared(self, features: Features, batch: Batch) -> Float[Tensor, ""]:
+        """Return the weighted sum of the Compare losses, computed in fp32 at least."""
+        features = {pull: precise(value) for pull, value in features.items()}
+        whole = Whole(features, self.group, batch.step)
+        self._seen = {pull: value.detach() for pull, value in features.items()}
+        total = torch.zeros((), device=self.model.mean.device)
+        with torch.autocast(total.device.type, enabled=False):
+            for name, loss in self._active(batch).items():
+                if isinstance(loss, Compare):
+                    value = cast(Tensor, loss(whole, self.model))
+                    self.parts[name] = value.detach()
+                    total = total + self.weights[name] * value
+        return total
+
+    def _means(self, passes: Passes, share: Share) -> list[Tensor]:
+        """Return this micro-batch's part of each Mean loss: its sum, over the count of items on all ranks."""
+        terms: list[Tensor] = []
+        for name, loss in self._active(passes.batch).items():
+            if isinstance(loss, Mean):
+                total = precise(cast("Shaped[Tensor, ' b']", loss(passes))).sum()
+                value = total * self.group.size / share.counts[name].clamp(min=1)
+                self.parts[name] = self.parts.get(name, 0) + value.detach()
+                terms.append(self.weights[name] * value)
+        return terms
+
+    def _anchors(self) -> list[Tensor]:
+        """Return zeros that every trainable parameter reaches, for a batch that lacks some losses' views.
+
+        Their gradient is zero instead of absent: data-parallel engines wait for every parameter's.
+        """
+        return [parameter.flatten()[:0].sum() for parameter in self.parameters() if parameter.requires_grad]
+
+
+def _differentiable(pull: Pull) -> bool:
+    return pull.by == "student" and pull.kind != "fact"

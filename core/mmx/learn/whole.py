@@ -1,0 +1,68 @@
+"""The features of the whole global batch, as Compare losses see them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, final
+
+from jaxtyping import Shaped
+from torch import Tensor
+
+from mmx.learn.group import Group
+
+PullKind = Literal["image.embed", "text.embed", "image.pooled", "text.pooled", "fact"]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """One feature that a Compare loss declares: of which view (or which fact), computed by whom."""
+
+    kind: PullKind
+    view: str
+    by: str = "student"
+    """"student", or the name of a teacher."""
+
+
+@final
+class Whole:
+    """Pulled features of this rank's rows, and of all ranks', each gathered once.
+
+    One rule makes gradients right on any number of ranks: the mean over ranks of what a loss returns is the
+    loss, gather's backward sums, and the engine averages the gradients of parameters.
+    """
+
+    def __init__(self, features: Mapping[Pull, Tensor], group: Group, step: int) -> None:
+        self._features = features
+        self._group = group
+        self._gathered: dict[Pull, Tensor] = {}
+        self.step = step
+
+    def __contains__(self, pull: Pull) -> bool:
+        return pull in self._features
+
+    def __getitem__(self, pull: Pull) -> Shaped[Tensor, "b ..."]:
+        """Return the rows of this rank."""
+        return self._features[pull]
+
+    def all(self, pull: Pull) -> Shaped[Tensor, "B ..."]:
+        """Return the rows of all data-parallel ranks, in rank order."""
+        if pull not in self._gathered:
+            self._gathered[pull] = self._group.gather(self._features[pull])
+        return self._gathered[pull]
+
+    def gather(self, rows: Shaped[Tensor, "b ..."]) -> Shaped[Tensor, "B ..."]:
+        """Gather something computed from the rows of this rank."""
+        return self._group.gather(rows)
+
+    def here(self, rows: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "b ..."]:
+        """Return this rank's part of something that has the rows of all."""
+        count = rows.shape[0] // self._group.size
+        return rows[self._group.rank * count : (self._group.rank + 1) * count]
+
+    def offset(self, pull: Pull) -> int:
+        """Return the index, among all rows, of this rank's first row."""
+        return self._group.rank * self._features[pull].shape[0]
+
+    @property
+    def world(self) -> int:
+        """The number of data-parallel ranks."""
+        return self._group.size

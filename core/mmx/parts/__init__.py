@@ -1,0 +1,1 @@
+"""The contracts of every kind of part, and the values that pass between them."""

@@ -1,0 +1,71 @@
+"""The two kinds of loss. The split is what makes accumulation and pipelines exact (docs/walk.md)."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
+
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from typing_extensions import override
+
+from mmx.parts.batch import Batch
+from mmx.parts.precision import without_halving
+
+if TYPE_CHECKING:
+    from mmx.learn.model import Model
+    from mmx.learn.passes import Passes
+    from mmx.learn.whole import Pull, Whole
+
+
+class Loss(nn.Module, ABC):
+    """What both kinds share: the views they need, and a step of their own after the optimizer's.
+
+    A loss may own parameters (a head that only trains) and buffers (a queue).
+    Built as ``Class(config, sizes)``.
+    """
+
+    image_views: tuple[str, ...] = ()
+    text_views: tuple[str, ...] = ()
+    """Views the loss reads. On a batch that lacks one of them the loss is skipped."""
+    teachers: tuple[str, ...] = ()
+    """Names of the teachers it reads."""
+
+
+class Compare(Loss):
+    """A function of the whole global batch, such as a contrastive loss.
+
+    It runs no tower: it declares the small features it compares, and is called once a step with those of every row.
+    The mean over ranks of what it returns is the loss: the mean over this rank's rows, against the rows of all, or
+    something computed from the rows of all, which every rank then returns alike (a head with BatchNorm).
+    It works in fp32, and its heads and queues stay in fp32 where an engine casts the rest to half precision.
+    """
+
+    @override
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        return super()._apply(without_halving(fn), recurse)
+
+    @abstractmethod
+    def pulls(self) -> "tuple[Pull, ...]":
+        """Return the features it compares."""
+
+    @abstractmethod
+    def forward(self, whole: "Whole", model: "Model") -> Float[Tensor, ""]:
+        """Return this rank's loss. Towers must not be called; the fusion's scale and heads may be."""
+
+    def after_step(self, whole: "Whole", model: "Model") -> None:
+        """Update queues, without gradient, once the optimizer has stepped. Not called when the step was skipped."""
+
+
+class Mean(Loss):
+    """A mean over items (rows, masked words), such as masked language modelling.
+
+    The loss is the sum over all items of all ranks and micro-batches, divided by their count.
+    """
+
+    @abstractmethod
+    def forward(self, passes: "Passes") -> Float[Tensor, " b"]:
+        """Return the sum over each row's items."""
+
+    @abstractmethod
+    def count(self, batch: Batch) -> Shaped[Tensor, ""]:
+        """Return the number of items in a batch, known from the data alone."""

@@ -1,0 +1,27 @@
+"""What stays in full precision: averages, queues and comparisons lose too much in half.
+
+An average with decay 0.995 moves by less than bf16 can hold, and so would stand still.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def precise(value: Tensor) -> Tensor:
+    """Return the value in fp32 if it is in half precision, else as it is."""
+    return value.float() if value.dtype in _HALF else value
+
+
+def without_halving(convert: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return a conversion, as ``nn.Module._apply`` takes one, that moves between devices but never casts to half."""
+
+    def kept(value: Tensor) -> Tensor:
+        converted = convert(value)
+        halved = converted.dtype in _HALF and value.dtype not in _HALF
+        return value.to(converted.device) if halved else converted
+
+    return kept

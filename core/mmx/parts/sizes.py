@@ -1,0 +1,22 @@
+"""What parts need to know of each other to be built."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes that flow from part to part while a model is built: image and vocabulary, then widths, then ``embed``."""
+
+    image: int
+    """Side of the square input, in pixels."""
+    vocabulary: int
+    context: int
+    """Text positions, padding included."""
+    pad: int
+    start: int
+    end: int
+    """Token ids of padding, start and end of text."""
+    image_width: int = 0
+    text_width: int = 0
+    embed: int = 0
+    """The shared width ``d``."""

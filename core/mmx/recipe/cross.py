@@ -1,0 +1,66 @@
+"""Checks of fields against each other, made once each field is valid by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias, cast
+
+from mmx.config import PartConfig, TransformConfig
+from mmx.recipe.schema import Recipe
+from mmx.recipe.source import KeyPath
+
+Finding: TypeAlias = tuple[KeyPath, str]
+"""A key, and what is wrong with it."""
+
+
+def findings(recipe: Recipe) -> Iterator[Finding]:
+    """Yield everything that does not fit together."""
+    yield from _length(recipe)
+    yield from _batch(recipe)
+    yield from _evaluation(recipe)
+    yield from _views("images", recipe.data.images)
+    yield from _views("texts", recipe.data.texts)
+
+
+def _length(recipe: Recipe) -> Iterator[Finding]:
+    train, optim = recipe.train, recipe.optim
+    if train.steps is None and train.epochs is None:
+        yield ("train",), "give its length: steps = 1000, or epochs = 10"
+    if train.steps is not None and train.epochs is not None:
+        yield ("train", "epochs"), "give either steps or epochs, not both; --unset train.steps takes the other out"
+    if train.steps is not None and optim.warmup > train.steps:
+        yield ("optim", "warmup"), f"should be at most train.steps = {train.steps}, not {optim.warmup}"
+    if optim.min_lr > optim.lr:
+        yield ("optim", "min_lr"), f"should be at most optim.lr = {optim.lr:g}, not {optim.min_lr:g}"
+
+
+def _batch(recipe: Recipe) -> Iterator[Finding]:
+    pieces, batch = recipe.train.micro_batches, recipe.data.batch
+    if batch % pieces:
+        fits = [count for count in range(1, min(batch, 65) + 1) if batch % count == 0]
+        near = min(fits, key=lambda count: abs(count - pieces))
+        yield ("train", "micro_batches"), f"should divide data.batch = {batch}, as {near} does, not {pieces}"
+
+
+def _evaluation(recipe: Recipe) -> Iterator[Finding]:
+    if recipe.checkpoint.keep_best and not recipe.evaluators:
+        yield ("checkpoint", "keep_best"), "needs an evaluator to tell which checkpoint is best; add [evaluators.NAME]"
+
+
+def _views(table: str, views: Mapping[str, PartConfig]) -> Iterator[Finding]:
+    source = {name: cast(TransformConfig, view).of for name, view in views.items()}
+    for name, of in source.items():
+        path: KeyPath = ("data", table, name, "of")
+        if of is not None and of not in source:
+            yield path, f"there is no view '{of}' in [data.{table}] (views: {', '.join(source)})"
+        elif _circle(name, source):
+            yield path, f"the view is made from itself: {' of '.join(_circle(name, source))}"
+
+
+def _circle(name: str, source: Mapping[str, str | None]) -> list[str]:
+    """Return the way from a view back to itself, empty if there is none."""
+    way, at = [name], source.get(name)
+    while at is not None and at not in way:
+        way.append(at)
+        at = source.get(at)
+    return [*way, name] if at == name else []

@@ -1,0 +1,132 @@
+"""Recipes before they are checked: plain values, and where each came from. ``extends`` is followed here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any, cast
+
+from mmx.errors import RecipeError
+from mmx.recipe.source import KeyPath, dotted, lines, parse, read_text
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value was written: a line of a file, or an option of the command line."""
+
+    label: str
+    """The file, or ``--set``."""
+    line: int = 0
+    """0 where there is none."""
+
+    def __str__(self) -> str:
+        return f"{self.label}:{self.line}" if self.line else self.label
+
+
+@dataclass(frozen=True)
+class Document:
+    """Values as written, and the origin of every key and table by its path."""
+
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+    origins: dict[KeyPath, Origin] = field(default_factory=dict[KeyPath, Origin])
+    label: str = "recipe"
+
+    def origin(self, path: KeyPath) -> Origin:
+        """Return where a key was written, or the table it is missing from."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.origins:
+                return self.origins[path[:length]]
+        return Origin(self.label)
+
+
+def read_document(path: Path, above: tuple[Path, ...] = ()) -> Document:
+    """Read a recipe and all that it extends.
+
+    Raises:
+        RecipeError: a file cannot be read or parsed, or extends itself.
+    """
+    label = os.path.relpath(path) if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(path)
+    text = read_text(path, label)
+    values = parse(text, label)
+    own = Document(values, {key: Origin(label, line) for key, line in lines(text).items()}, label)
+    _refuse_dates(values, (), own)
+    found = Document(label=label)
+    for parent in _parents(own, path, (*above, path.resolve())):
+        parent.values.pop("name", None)  # A recipe's name is its own.
+        found = merge(found, parent)
+    return merge(found, own)
+
+
+def merge(under: Document, over: Document) -> Document:
+    """Put one document over another: tables key by key, anything else as a whole, and a part that changes as well."""
+    replaced: set[KeyPath] = set()
+    values = _merge(under.values, over.values, (), replaced)
+    kept = {path: origin for path, origin in under.origins.items() if not _within(path, replaced)}
+    return Document(values, {**kept, **over.origins}, over.label)
+
+
+def forget(path: KeyPath, document: Document) -> None:
+    """Drop the origins of a key and of all below it."""
+    for known in [known for known in document.origins if known[: len(path)] == path]:
+        del document.origins[known]
+
+
+def part_key(path: KeyPath) -> str:
+    """Return the key that names the part in a table."""
+    return "engine" if path == ("parallel",) else "name"
+
+
+def _merge(under: dict[str, Any], over: dict[str, Any], path: KeyPath, replaced: set[KeyPath]) -> dict[str, Any]:
+    key = part_key(path)
+    if path and key in under and key in over and under[key] != over[key]:
+        replaced.add(path)
+        return over
+    merged = dict(under)
+    for name, value in over.items():
+        known = merged.get(name)
+        if isinstance(known, dict) and isinstance(value, dict):
+            merged[name] = _merge(cast(dict[str, Any], known), cast(dict[str, Any], value), (*path, name), replaced)
+        else:
+            replaced.add((*path, name))
+            merged[name] = value
+    return merged
+
+
+def _within(path: KeyPath, replaced: set[KeyPath]) -> bool:
+    return any(path[:length] in replaced for length in range(1, len(path) + 1))
+
+
+def _parents(own: Document, path: Path, above: tuple[Path, ...]) -> list[Document]:
+    from mmx.recipe.bundled import bundled
+
+    names = own.values.pop("extends", [])
+    at = own.origin(("extends",))
+    listed = cast(list[object], names if isinstance(names, list) else [names])
+    found: list[Document] = []
+    for name in listed:
+        if not isinstance(name, str) or not name:
+            raise RecipeError(f"{at}: extends: should be a file name or a list of file names, not {name!r}")
+        inside = bundled().get(name)
+        parent = inside if inside else Path(os.path.normpath(path.parent / name))
+        if parent.resolve() in above:
+            chain = " extends ".join(file.name for file in (*above[above.index(parent.resolve()) :], parent))
+            raise RecipeError(f"{at}: extends: recipes extend each other in a circle: {chain}")
+        try:
+            found.append(read_document(parent, above))
+        except RecipeError as error:
+            raise RecipeError(f"{error}\n  extended by {at}") from error
+    return found
+
+
+def _refuse_dates(value: object, path: KeyPath, document: Document) -> None:
+    if isinstance(value, Mapping):
+        for key, item in cast(Mapping[str, object], value).items():
+            _refuse_dates(item, (*path, key), document)
+    elif isinstance(value, list):
+        for index, item in enumerate(cast(list[object], value)):
+            _refuse_dates(item, (*path, index), document)
+    elif isinstance(value, (date, datetime, time)):
+        raise RecipeError(f"{document.origin(path)}: {dotted(path)}: is a date; write it in quotes if it is a text")

@@ -1,0 +1,124 @@
+"""What is wrong with a recipe, in one line each: where, which key, what was expected, and what may have been meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from mmx.recipe.document import Document
+from mmx.recipe.messages import message, show, show_value
+from mmx.recipe.shape import keys_of, slot_at, table_at
+from mmx.recipe.source import KeyPath, at, dotted, has, item
+from mmx.registry import Registries
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong."""
+
+    file: str
+    """The file, or ``--set``."""
+    line: int
+    """0 where there is none."""
+    key: str
+    """The full path of the key."""
+    message: str
+    table: str = ""
+    """What ``mmx recipe schema`` is asked for, to see what is allowed here."""
+    plugin: bool = False
+    """Whether a plugin is to blame."""
+
+    def __str__(self) -> str:
+        if self.file == "--set":
+            return f"--set {self.key}: {self.message}"
+        return f"{self.file}:{self.line}: {self.key}: {self.message}" if self.line else f"{self.file}: {self.key}: {self.message}"
+
+
+def problem(document: Document, path: KeyPath, text: str, *, table: str = "", plugin: bool = False) -> Problem:
+    """Describe a problem at a key."""
+    origin = document.origin(path)
+    return Problem(origin.label, origin.line, dotted(path), text, table or str(path[0]), plugin)
+
+
+def explain(error: ValidationError, document: Document, registries: Registries) -> list[Problem]:
+    """Turn what pydantic found into problems; alternatives of one value become one problem."""
+    found: dict[KeyPath, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        path = _locate(details["loc"], document.values, details["type"])
+        found.setdefault(path, []).append(details)
+    return [_explain(path, errors, document, registries) for path, errors in found.items()]
+
+
+def report(problems: Sequence[Problem], label: str) -> str:
+    """Write problems in the order of the file, and the command that helps."""
+    ordered = sorted(problems, key=lambda item: (item.file != label, item.file, item.line or 10**9))
+    tables = list(dict.fromkeys(item.table for item in ordered if item.table and not item.plugin))
+    helps = f"mmx recipe schema {' '.join(tables[:4])}" if tables else "mmx plugins"
+    head = [f"{label}: {len(ordered)} problems"] if len(ordered) > 1 else []
+    return "\n".join([*head, *(str(item) for item in ordered), f"help: {helps}"])
+
+
+def _explain(path: KeyPath, errors: list[ErrorDetails], document: Document, registries: Registries) -> Problem:
+    texts = dict.fromkeys(message(details) for details in errors)
+    text = ", or ".join(texts)
+    kind = errors[0]["type"]
+    if kind == "extra_forbidden":
+        text = _unknown(path, document.values, registries)
+    elif kind == "missing":
+        text = _missing(path, document.values, registries)
+    elif kind == "string_pattern_mismatch" and (help := _help(path, document.values, registries)):
+        text = f"is not allowed to be {show_value(errors[0]['input'])}: {help}"
+    return problem(
+        document, path, text, table=_topic(path, document.values, registries), plugin=kind == "part_plugin"
+    )
+
+
+def _locate(loc: Sequence[str | int], values: object, kind: str) -> KeyPath:
+    """Keep those steps of pydantic's location that are keys; it also names alternatives of a type and the like."""
+    path: list[str | int] = []
+    for index, step in enumerate(loc):
+        new = kind == "missing" and index == len(loc) - 1 and isinstance(values, dict)
+        if new or has(values, step):
+            path.append(step)
+            values = item(values, step)
+    return tuple(path)
+
+
+def _unknown(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
+    table = table_at(path[:-1], values, registries)
+    keys = keys_of(table, path[:-1]) if table else []
+    close = difflib.get_close_matches(str(path[-1]), keys, n=1)
+    return f"unknown key; did you mean '{close[0]}'?" if close else f"unknown key (known: {', '.join(keys)})"
+
+
+def _missing(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
+    if isinstance(at(values, path), list):
+        return "should have more items"
+    slot = slot_at(path[:-1], values, registries)
+    if slot and path[-1] == slot.key:
+        known = ", ".join(entry.name for entry in registries[slot.kind]) or "none"
+        return f"is missing: it names the {slot.kind} (known: {known})"
+    help = _help(path, values, registries)
+    return f"is missing: {help}" if help else "is missing"
+
+
+def _help(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
+    table = table_at(path[:-1], values, registries)
+    field = table.model_fields.get(str(path[-1])) if table else None
+    return show(field.description or "") if field else ""
+
+
+def _topic(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
+    """Return the table to ask ``mmx recipe schema`` for: a part's own where it is known, else the one in the recipe."""
+    for length in range(len(path) - 1, 0, -1):
+        slot = slot_at(path[:length], values, registries)
+        if slot:
+            name = at(values, (*path[:length], slot.key))
+            known = isinstance(name, str) and name in registries[slot.kind]
+            return f"{slot.kind}.{name}" if known else slot.kind
+    return str(path[0])

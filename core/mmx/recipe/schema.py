@@ -1,0 +1,179 @@
+"""The tables of a recipe. Every field's docstring is its help; ``mmx recipe schema`` prints them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BeforeValidator, Field, PrivateAttr
+
+from mmx.config import (
+    EncoderConfig,
+    EvaluatorConfig,
+    LossConfig,
+    PartConfig,
+    Slot,
+    Table,
+    TrackerConfig,
+    TransformConfig,
+)
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Count = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0)]
+Color = tuple[float, float, float]
+
+
+class PreprocessTable(Table):
+    """How pictures become the model's input; saved with the model."""
+
+    size: Count
+    """Side of the square input, in pixels."""
+    mean: Color = (0.48145466, 0.4578275, 0.40821073)
+    """Mean of red, green and blue that is subtracted, for pixels from 0 to 1."""
+    std: tuple[Rate, Rate, Rate] = (0.26862954, 0.26130258, 0.27577711)
+    """Standard deviation of red, green and blue that is divided by."""
+    resize: Literal["squash", "crop", "pad"] = "crop"
+    """How a picture becomes a square: stretched, cut at its longer side, or filled up with white."""
+
+
+class TeacherTable(Table):
+    """A copy of the model that follows it; losses read it by its name."""
+
+    decay: Decay
+    """Share of the teacher that stays at each step: teacher = decay * teacher + (1 - decay) * model."""
+
+
+class DataTable(Table):
+    """What is trained on."""
+
+    batch: Count
+    """Samples in one step, over all processes and micro-batches."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that read and decode; 0 reads in the training process."""
+    bad_samples: Share = 0.01
+    """Share of the samples read that may be unreadable before the run stops."""
+    train: Annotated[PartConfig, Slot("dataset")]
+    """The dataset that is trained on."""
+    images: dict[Name, Annotated[TransformConfig, Slot("image_transform")]] = {}
+    """Image views by name, each made by a transform from the picture or from another view."""
+    texts: dict[Name, Annotated[TransformConfig, Slot("text_transform")]] = {}
+    """Text views by name, each made by a transform from the captions or from another view."""
+
+
+class OptimTable(Table):
+    """AdamW and the schedule of its learning rate."""
+
+    lr: Rate = 1e-3
+    """Highest learning rate."""
+    betas: tuple[Decay, Decay] = (0.9, 0.98)
+    """Decay of the running means of the gradient and of its square."""
+    eps: Rate = 1e-6
+    """Added to the square root of the second mean."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.2
+    """Decoupled weight decay."""
+    clip: Rate | None = None
+    """Norm that the gradient is clipped to; not clipped if not given."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the rate falls after the warm-up, to ``min_lr`` at the last step."""
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Steps in which the rate rises from 0 to ``lr``."""
+    min_lr: Annotated[float, Field(ge=0)] = 0.0
+    """Learning rate at the last step."""
+
+
+class TrainTable(Table):
+    """How long and how training runs. Exactly one of ``steps`` and ``epochs`` is given."""
+
+    steps: Count | None = None
+    """Optimizer steps of the whole run."""
+    epochs: Rate | None = None
+    """Passes over the training data, also parts of one."""
+    micro_batches: Count = 1
+    """Pieces that a batch is computed in, to save memory; the result is that of the whole batch."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Number format of the forward and backward pass; auto takes what the device does best."""
+    compile: bool = False
+    """Whether the model is compiled with torch.compile."""
+    ema: Decay | None = None
+    """Decay of a moving average of the weights, which is then what is evaluated and saved; off if not given."""
+    log_every: Count = 10
+    """Steps between two records in metrics.jsonl."""
+    max_minutes: Rate | None = None
+    """Time limit of the run: it saves and stops, and can be resumed."""
+
+
+class CheckpointTable(Table):
+    """When the run is saved, and which checkpoints are kept."""
+
+    every_steps: Count | None = None
+    """Save every this many steps."""
+    every_minutes: Rate = 10.0
+    """Save when this many minutes have passed since the last checkpoint."""
+    keep_last: Count = 2
+    """How many of the newest checkpoints are kept."""
+    keep_best: bool = True
+    """Whether the checkpoint with the best evaluation is kept as well; off by default without evaluators."""
+
+
+def _name_trackers(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    tables = cast(dict[str, object], value)
+    return {name: {"name": name, **table} if isinstance(table, dict) else table for name, table in tables.items()}
+
+
+class Recipe(Table):
+    """All that a run is made from. Read one with :func:`mmx.recipe.load`."""
+
+    name: RunName = "recipe"
+    """Name of the recipe and of its runs; the file's name if not given."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of weights, order of samples, augmentation and dropout."""
+    image_encoder: Annotated[EncoderConfig, Slot("image_encoder")]
+    """The image tower."""
+    text_encoder: Annotated[EncoderConfig, Slot("text_encoder")]
+    """The text tower."""
+    fusion: Annotated[PartConfig, Slot("fusion")]
+    """How image and text come together."""
+    tokenizer: Annotated[PartConfig, Slot("tokenizer")]
+    """How texts become ids."""
+    preprocess: PreprocessTable
+    """How pictures become the model's input."""
+    losses: Annotated[dict[Name, Annotated[LossConfig, Slot("loss")]], Field(min_length=1)]
+    """What is trained, by name; their weighted sum is minimised."""
+    teachers: dict[Name, TeacherTable] = {}
+    """Copies of the model that follow it, by name."""
+    data: DataTable
+    """What is trained on."""
+    optim: OptimTable = OptimTable()
+    """The optimizer."""
+    train: TrainTable
+    """How long and how training runs."""
+    checkpoint: CheckpointTable = CheckpointTable()
+    """When the run is saved."""
+    evaluators: dict[Name, Annotated[EvaluatorConfig, Slot("evaluator")]] = {}
+    """What is measured, by name."""
+    parallel: Annotated[PartConfig, Slot("engine", key="engine")] = Field({"engine": "local"}, validate_default=True)
+    """The engine that runs the model, named by ``engine``, and its options; the engine "local" if not given."""
+    trackers: Annotated[dict[Name, Annotated[TrackerConfig, Slot("tracker")]], BeforeValidator(_name_trackers)] = {}
+    """What watches the run; a tracker's ``name`` is that of its table if not given."""
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where each value came from, by dotted key: ``file:line``, ``--set`` or ``default``."""
+        return self._sources
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every value, defaults too, as plain TOML values: a recipe that loads back as an equal one."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare values; where they came from does not matter."""
+        return isinstance(other, Recipe) and self.resolved() == other.resolved()
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]

@@ -1,0 +1,1 @@
+"""One run: its folder, its loop, its checkpoints, and what it tells the world."""

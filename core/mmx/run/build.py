@@ -1,0 +1,195 @@
+"""From a recipe to objects: each part from its config class, sizes flowing from tower to fusion to loss."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
+
+import torch
+from torch import nn
+
+from mmx.data.order import Order
+from mmx.data.views import ImageView, Reader, TextView, needed
+from mmx.config import EncoderConfig, PartConfig, TransformConfig
+from mmx.errors import MmxError, PluginError, RecipeError
+from mmx.learn.group import Group
+from mmx.learn.model import Model
+from mmx.learn.objective import Objective
+from mmx.learn.teacher import Teacher
+from mmx.parts.dataset import Dataset
+from mmx.parts.engine import Engine
+from mmx.parts.evaluator import Evaluator
+from mmx.parts.loss import Loss
+from mmx.parts.sizes import Sizes
+from mmx.parts.tokenizer import Tokenizer
+from mmx.parts.transform import Preprocess
+from mmx.recipe.schema import PreprocessTable, Recipe
+from mmx.registry import Registries
+
+EMA = "ema"
+"""The teacher that ``train.ema`` makes; evaluation uses it where it is there."""
+
+
+class ModelParts(Protocol):
+    """The tables of a recipe that describe the model."""
+
+    @property
+    def image_encoder(self) -> EncoderConfig:
+        """The image tower."""
+        ...
+
+    @property
+    def text_encoder(self) -> EncoderConfig:
+        """The text tower."""
+        ...
+
+    @property
+    def fusion(self) -> PartConfig:
+        """The fusion strategy."""
+        ...
+
+    @property
+    def tokenizer(self) -> PartConfig:
+        """The tokenizer."""
+        ...
+
+    @property
+    def preprocess(self) -> PreprocessTable:
+        """How pictures become pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What turns pictures and texts into the model's input."""
+
+    tokenizer: Tokenizer
+    preprocess: Preprocess
+
+
+def part(registries: Registries, kind: str, config: PartConfig, *needs: Any) -> Any:
+    """Build one part as ``Class(config, *needs)``.
+
+    Raises:
+        PluginError: it cannot be imported, or its constructor fails with an error that is not meant for users.
+    """
+    entry = registries[kind][config.name]
+    try:
+        return entry.load()(config, *needs)
+    except (MmxError, KeyboardInterrupt):
+        raise
+    except ValueError as error:
+        raise RecipeError(f"{kind} '{config.name}': {error}") from error
+    except Exception as error:
+        raise PluginError(f"{entry.describe()} cannot be built: {type(error).__name__}: {error}") from error
+
+
+def reading(recipe: ModelParts, registries: Registries) -> Reading:
+    """Build the tokenizer and the preprocessing."""
+    table = recipe.preprocess
+    return Reading(
+        cast(Tokenizer, part(registries, "tokenizer", recipe.tokenizer)),
+        Preprocess(size=table.size, mean=table.mean, std=table.std, resize=table.resize),
+    )
+
+
+def model_of(recipe: ModelParts, registries: Registries, read: Reading) -> tuple[Model, Sizes]:
+    """Build the model on torch's default device, with the sizes that losses need."""
+    tokens = read.tokenizer
+    sizes = Sizes(read.preprocess.size, tokens.vocabulary, tokens.context, tokens.pad, tokens.start, tokens.end)
+    image = part(registries, "image_encoder", recipe.image_encoder, sizes)
+    text = part(registries, "text_encoder", recipe.text_encoder, sizes)
+    sizes = replace(sizes, image_width=image.width, text_width=text.width)
+    fusion = part(registries, "fusion", recipe.fusion, sizes)
+    model = Model(image, text, fusion, read.preprocess)
+    for name, config in (("image_encoder", recipe.image_encoder), ("text_encoder", recipe.text_encoder)):
+        _freeze(model, getattr(model, name), config, name)
+    return model, replace(sizes, embed=fusion.width)
+
+
+def _freeze(model: Model, tower: Any, config: EncoderConfig, name: str) -> None:
+    blocks = cast("list[nn.Module]", tower.blocks())
+    if config.train == "frozen":
+        model.freeze([tower])
+    elif config.train.startswith("last:"):
+        last = int(config.train.removeprefix("last:"))
+        if last > len(blocks):
+            raise RecipeError(f'{name}.train = "{config.train}", but the tower has {len(blocks)} blocks; use "full"')
+        model.freeze(blocks[: len(blocks) - last])
+
+
+def objective_of(recipe: Recipe, registries: Registries, model: Model, sizes: Sizes, group: Group) -> Objective:
+    """Build losses and teachers around a model.
+
+    Raises:
+        RecipeError: a loss reads a teacher that is not declared, or nothing would be trained.
+    """
+    losses = {name: cast(Loss, part(registries, "loss", config, sizes)) for name, config in recipe.losses.items()}
+    for name, loss in losses.items():
+        missing = set(loss.teachers) - set(recipe.teachers)
+        if missing:
+            raise RecipeError(f"losses.{name} learns from the teacher '{min(missing)}': add [teachers.{min(missing)}]")
+    teachers = {name: Teacher(model, table.decay) for name, table in recipe.teachers.items()}
+    if recipe.train.ema is not None:
+        teachers[EMA] = Teacher(model, recipe.train.ema, warm=True)
+    weights = {name: config.weight for name, config in recipe.losses.items()}
+    objective = Objective(model, losses, weights, teachers, group)
+    if not any(p.requires_grad for p in objective.parameters()):
+        raise RecipeError("nothing is trained: every tower is frozen and no other part has parameters")
+    return objective
+
+
+def reader_of(recipe: Recipe, registries: Registries, objective: Objective, read: Reading, dataset: Dataset) -> Reader:
+    """Build the views that the losses read, and those they are made from."""
+    wanted_images, wanted_texts = objective.views()
+    images = _views(registries, "image_transform", recipe.data.images, wanted_images, read.preprocess, "data.images")
+    texts = _views(registries, "text_transform", recipe.data.texts, wanted_texts, read.tokenizer, "data.texts")
+    return Reader(
+        dataset,
+        {name: ImageView(transform, of) for name, (transform, of) in images.items()},
+        {name: TextView(transform, of) for name, (transform, of) in texts.items()},
+        recipe.seed,
+    )
+
+
+def _views(
+    registries: Registries, kind: str, configs: Mapping[str, TransformConfig], wanted: set[str], need: object, table: str
+) -> dict[str, tuple[Any, str | None]]:
+    order = needed(wanted, {name: config.of for name, config in configs.items()}, table)
+    return {name: (part(registries, kind, configs[name], need), configs[name].of) for name in order}
+
+
+def dataset_of(recipe: Recipe, registries: Registries) -> Dataset:
+    """Build the training dataset."""
+    return cast(Dataset, part(registries, "dataset", recipe.data.train))
+
+
+def evaluators_of(recipe: Recipe, registries: Registries) -> dict[str, Evaluator]:
+    """Build the evaluators, each with its own dataset."""
+    found: dict[str, Evaluator] = {}
+    for name, config in recipe.evaluators.items():
+        data = None if config.data is None else part(registries, "dataset", config.data)
+        found[name] = cast(Evaluator, part(registries, "evaluator", config, data))
+    return found
+
+
+def engine_of(recipe: Recipe, registries: Registries) -> Engine:
+    """Build the engine."""
+    return cast(Engine, part(registries, "engine", recipe.parallel))
+
+
+def steps_of(recipe: Recipe, order: Order) -> int:
+    """Return the steps of the run, given in the recipe as steps or as epochs."""
+    if recipe.train.steps is not None:
+        return recipe.train.steps
+    return max(1, round(cast(float, recipe.train.epochs) * order.per_epoch))
+
+
+def parameters_of(module: nn.Module) -> tuple[int, int]:
+    """Return the number of parameters, and of those trained."""
+    sizes = [(p.numel(), p.requires_grad) for p in module.parameters()]
+    return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
+
+
+def meta() -> torch.device:
+    """Return the device on which parameters have shapes and no memory."""
+    return torch.device("meta")

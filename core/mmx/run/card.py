@@ -1,0 +1,34 @@
+"""The README of a run: what is in its folder and what can be done with it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+_TEXT: Final = """\
+# {name}
+
+A vision-language model trained with mmx {version}, recipe `{recipe}`, started {created}.
+The results are in `report.html`: open it in a browser.
+
+    mmx run --resume {path}    # go on where it stopped, at the very next sample
+    mmx eval {path}            # evaluate the model again
+
+| file | what it is |
+| --- | --- |
+| `report.html` | curves, pictures and results; needs no network |
+| `model/` | the model by itself: weights, settings, tokenizer, preprocessing |
+| `evaluations/` | every evaluation's numbers, as JSON |
+| `recipe.toml`, `resolved.toml` | the recipe as it was given, and with every value filled in |
+| `env.json` | versions, machine, commit and command |
+| `metrics.jsonl` | losses, rates and times, a line each |
+| `ledger.jsonl` | which samples each step was trained on |
+| `checkpoints/`, `last`, `best` | what a run goes on from; the names of the newest and of the best checkpoint |
+| `status.json` | whether it runs, finished, stopped or failed, and why |
+"""
+
+
+def card(path: Path, recipe: str, version: str, created: str) -> str:
+    """Return the README's text."""
+    return _TEXT.format(name=path.name, path=shlex.quote(str(path)), recipe=recipe, version=version, created=created)

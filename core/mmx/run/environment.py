@@ -1,0 +1,72 @@
+"""What a run is made with: versions, machine, commit, plugins and command. Never imports torch, starts no process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from mmx.entries import installed
+from mmx.run.mask import mask
+from mmx.run.versions import mmx_version, version
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+
+def describe(argv: Sequence[str]) -> dict[str, Any]:
+    """Return the environment as plain values, secrets in the command masked."""
+    return {
+        "mmx": mmx_version(),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "commit": commit(Path()),
+        "plugins": plugins(),
+        "executable": sys.executable,
+        "argv": mask(argv),
+    }
+
+
+def plugins() -> dict[str, str]:
+    """Return the installed distributions that have plugins, with their versions."""
+    return {entry.distribution: entry.version for entry in installed()}
+
+
+def commit(folder: Path) -> str | None:
+    """Return the git commit that a folder is at, None if that cannot be told.
+
+    The files are read directly: starting git in a folder of unknown origin may run what its settings name.
+    """
+    try:
+        here = folder.absolute()
+        git = next((parent / ".git" for parent in (here, *here.parents) if (parent / ".git").exists()), None)
+        found = _head(_git_folder(git)) if git is not None else ""
+    except (OSError, ValueError):
+        return None
+    return found if _COMMIT.fullmatch(found) else None
+
+
+def _git_folder(path: Path) -> Path:
+    if path.is_dir():
+        return path
+    # A worktree or submodule: the file says where the folder is.
+    return path.parent / path.read_text().removeprefix("gitdir:").strip()
+
+
+def _head(git: Path) -> str:
+    head = (git / "HEAD").read_text().strip()
+    if not head.startswith("ref: refs/"):
+        return head
+    name = head.removeprefix("ref: ")
+    common = git / (git / "commondir").read_text().strip() if (git / "commondir").exists() else git
+    for place in (git, common):
+        if (place / name).is_file():
+            return (place / name).read_text().strip()
+    packed = (common / "packed-refs").read_text().splitlines()
+    return next((line.split()[0] for line in packed if line.endswith(f" {name}")), "")

@@ -1,0 +1,111 @@
+"""Making the folder of a new run, and opening one. Never imports torch."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from mmx.errors import CheckpointError, RecipeError
+from mmx.run.atomic import remove_tree, sync_folder, write_new
+from mmx.run.card import card
+from mmx.run.environment import describe
+from mmx.run.find import nearby
+from mmx.run.layout import RunFolder, Status, dump, recipe_name
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+
+
+def create(
+    runs: Path, recipe: str, given: str, resolved: str, *, name: str | None = None, argv: Sequence[str] = ()
+) -> RunFolder:
+    """Make the folder of a new run: ``runs/<name>``, or ``runs/<recipe>/<time>-<random>`` if no name is given.
+
+    Args:
+        runs: the folder of all runs.
+        recipe: the recipe as the user named it; a path or a name.
+        given: its text.
+        resolved: the text with every value filled in.
+        name: the run's name.
+        argv: the command line, for ``env.json``.
+
+    Raises:
+        RecipeError: the name cannot be a folder's name.
+        CheckpointError: the run is there already, or the folder cannot be written.
+    """
+    created = datetime.now(UTC)
+    path = runs / _checked(name) if name is not None else runs / recipe_name(recipe) / _stamp(created)
+    facts = {"recipe": recipe, "recipe_name": recipe_name(recipe), "created": created.isoformat(), **describe(argv)}
+    status = Status("running", 0)
+    texts = {
+        "recipe.toml": given.encode(),
+        "resolved.toml": resolved.encode(),
+        "env.json": dump(facts),
+        "status.json": dump(asdict(status)),
+        "README.md": card(path, recipe, facts["mmx"], created.isoformat(timespec="minutes")).encode(),
+    }
+    try:
+        _place(path, texts)
+    except OSError as error:
+        if os.path.lexists(path):
+            raise CheckpointError(_taken(path, recipe)) from error
+        raise CheckpointError(f"cannot make the run's folder {path}: {error.strerror}") from error
+    return RunFolder(path)
+
+
+def open_run(path: Path) -> RunFolder:
+    """Open the folder of a run.
+
+    Raises:
+        CheckpointError: it is not one; the message names runs nearby.
+    """
+    run = RunFolder(path)
+    if run.is_run():
+        return run
+    what = "is not the folder of a run: it has no resolved.toml" if os.path.exists(path) else "does not exist"
+    found = nearby(path)
+    hint = "runs nearby:\n" + "\n".join(f"  {one.path}" for one in found) if found else "there are no runs nearby"
+    raise CheckpointError(f"{path} {what}; a run's folder has resolved.toml, env.json and checkpoints/\n{hint}")
+
+
+def _place(path: Path, texts: dict[str, bytes]) -> None:
+    # Made aside and renamed: a run's folder has all its first files or is not there, and two runs never share one.
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    aside = path.parent / f".tmp-{uuid.uuid4().hex}"
+    try:
+        aside.mkdir(mode=0o755)
+        for name, data in texts.items():
+            write_new(aside / name, [data])
+        os.rename(aside, path)
+    except BaseException:
+        remove_tree(aside)
+        raise
+    sync_folder(path.parent)
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise RecipeError(
+            f"--name {name!r} cannot be a run's name: up to 100 of A-Z a-z 0-9 . _ -, the first a letter or digit"
+        )
+    return name
+
+
+def _stamp(created: datetime) -> str:
+    return f"{created.astimezone():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def _taken(path: Path, recipe: str) -> str:
+    if not RunFolder(path).is_run():
+        return f"{path} is there already and is not a run; choose another name with --name"
+    return (
+        f"the run {path} is there already; go on with it, or start another:\n"
+        f"  mmx run --resume {shlex.quote(str(path))}\n"
+        f"  mmx run {shlex.quote(recipe)} --name {path.name}-2"
+    )

@@ -1,0 +1,43 @@
+"""Running evaluators and keeping what they found."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import cast
+
+import torch
+
+from mmx.learn.objective import Objective
+from mmx.learn.rng import RandomState
+from mmx.learn.teacher import Teacher
+from mmx.parts.evaluator import Evaluator, Result, Subject
+from mmx.run import build
+from mmx.run.layout import RunFolder
+from mmx.run.lines import JsonLines
+from mmx.run.results import write_result
+
+
+def subject_of(objective: Objective, read: build.Reading) -> Subject:
+    """Return what is evaluated and saved: the averaged weights where the recipe asks for them, else the model's own."""
+    teacher = objective.teachers[build.EMA] if build.EMA in objective.teachers else None
+    model = objective.model if teacher is None else cast(Teacher, teacher).model
+    return Subject(model, read.tokenizer, read.preprocess)
+
+
+@torch.no_grad()
+def evaluate(
+    evaluators: Mapping[str, Evaluator], subject: Subject, folder: RunFolder, step: int, metrics: JsonLines
+) -> dict[str, Result]:
+    """Run evaluators and keep their results in the run folder. The model and the random state are left as they were."""
+    device = subject.model.mean.device
+    state, training = RandomState.capture(device), subject.model.training
+    subject.model.eval()
+    try:
+        results = {name: evaluator.evaluate(subject) for name, evaluator in evaluators.items()}
+    finally:
+        subject.model.train(training)
+        state.restore(device)
+    for name, result in results.items():
+        write_result(folder.evaluations / f"step-{step:08d}", name, result)
+        numbers = {number: asdict(value) for number, value in result.numbers.items()}
+        metrics.append({"kind": "evaluation", "step": step, "evaluator": name, "headline": result.headline, "numbers": numbers})
+    return results

@@ -1,0 +1,104 @@
+"""From a command to a recipe that holds and a folder to run in; nothing here imports torch, so errors come at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mmx.errors import RecipeError
+from mmx.plugins import Plugins
+from mmx.recipe.bundled import find_recipe
+from mmx.recipe.load import load
+from mmx.recipe.schema import Recipe
+from mmx.recipe.write import to_toml
+from mmx.run.find import find_unfinished
+from mmx.run.folder import create, open_run
+from mmx.run.layout import RunFolder
+from mmx.run.request import RunRequest
+
+Say = Callable[[str], None]
+SAFE: Final = ("name", "optim", "train", "checkpoint", "evaluators", "trackers", "parallel", "data.workers", "data.bad_samples")
+"""What may change when a run is resumed; everything else decides what the weights and the samples so far mean."""
+_FIXED: Final = ("train.ema",)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can start."""
+
+    request: RunRequest
+    recipe: Recipe
+    plugins: Plugins
+    folder: RunFolder | None
+    """The run to go on with; None starts a new one."""
+
+
+def prepare(request: RunRequest, say: Say) -> Prepared:
+    """Find the recipe and, if asked, the run to go on with; check everything that needs no torch.
+
+    Raises:
+        RecipeError: the recipe does not hold, or changes what a resumed run must keep.
+        CheckpointError: there is no such run.
+    """
+    plugins = Plugins(say=say)
+    folder = _run_to_resume(request, say)
+    if folder is None:
+        if request.recipe is None:
+            raise RecipeError("which recipe? For example: mmx run recipes/quickstart.toml")
+        found = find_recipe(request.recipe)
+        return Prepared(request, load(found.path, request.overrides, request.unset, plugins.registries), plugins, None)
+    before = load(folder.resolved, (), (), plugins.registries)
+    source = folder.resolved if request.recipe is None else find_recipe(request.recipe).path
+    recipe = load(source, request.overrides, request.unset, plugins.registries)
+    _compare(before, recipe, say)
+    return Prepared(request, recipe, plugins, folder)
+
+
+def _run_to_resume(request: RunRequest, say: Say) -> RunFolder | None:
+    if request.resume is None:
+        return None
+    if request.resume != "auto":
+        return open_run(Path(request.resume))
+    if request.recipe is None:
+        raise RecipeError("--resume auto needs the recipe whose newest unfinished run goes on: mmx run RECIPE --resume auto")
+    return find_unfinished(request.out, str(request.recipe), say)
+
+
+def new_folder(prepared: Prepared) -> RunFolder:
+    """Make the folder of a new run."""
+    request, recipe = prepared.request, prepared.recipe
+    given = find_recipe(request.recipe or "").path.read_text(encoding="utf-8")
+    argv = request.argv or tuple(sys.argv)
+    return create(request.out, recipe.name, given, to_toml(recipe), name=request.name, argv=argv)
+
+
+def _compare(before: Recipe, after: Recipe, say: Say) -> None:
+    """Say what changes, and refuse what must not."""
+    old, new = _flat(before.resolved()), _flat(after.resolved())
+    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    lines = [f"  {key}: {old.get(key, 'not given')} -> {new.get(key, 'not given')}" for key in changed]
+    unsafe = [line for key, line in zip(changed, lines, strict=True) if not _safe(key)]
+    if unsafe:
+        raise RecipeError(
+            "these cannot change when a run is resumed, since its weights and the samples behind them depend on them:\n"
+            + "\n".join(unsafe)
+            + "\nstart a new run, or leave them as they were"
+        )
+    if lines:
+        say("changed for the rest of this run:\n" + "\n".join(lines))
+
+
+def _safe(key: str) -> bool:
+    under = lambda table: key == table or key.startswith(f"{table}.")  # noqa: E731
+    return any(under(table) for table in SAFE) and not any(under(table) for table in _FIXED)
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,186 @@
+"""The training loop. With objective.py, batch.py and one plugin, this is what there is to read (docs/walk.md)."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from torch import Tensor
+
+from mmx.data.loader import Budget, stream
+from mmx.data.order import Order
+from mmx.data.views import Loaded, Reader
+from mmx.errors import DataError, TrainingError
+from mmx.learn.objective import Objective
+from mmx.learn.optim import Schedule
+from mmx.parts.batch import Batch
+from mmx.parts.engine import Engine
+from mmx.recipe.schema import Recipe
+from mmx.run.clock import Clock
+from mmx.run.events import Step
+from mmx.run.ledger import Ledger
+from mmx.run.signals import EXIT_CODES, TIME_LIMIT, StopRequests
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the loop needs, built and in place."""
+
+    recipe: Recipe
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    engine: Engine
+    reader: Reader
+    order: Order
+    steps: int
+    start: int
+    spent: float
+    """Seconds of training before this start."""
+    skipped: int
+    """Bad samples before this start."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What the loop calls when something has happened; it knows nothing of files or plugins."""
+
+    record: Callable[[Step], None]
+    evaluate: Callable[[int, bool], float | None]
+    """Evaluate what is due after a step (or at the end) and return the headline number, if there is one."""
+    save: Callable[[int, float, int, float | None], None]
+    """Save a checkpoint: step, seconds, bad samples so far, headline."""
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why the loop ended before its last step."""
+
+    reason: str
+    exit_code: int
+
+
+@final
+class Loop:
+    """Runs the steps of a plan, from where it starts to its end or until it is asked to stop."""
+
+    def __init__(self, plan: Plan, moments: Moments, ledger: Ledger, stops: StopRequests) -> None:
+        self.plan = plan
+        self.moments = moments
+        self.step = plan.start
+        self._ledger = ledger
+        self._stops = stops
+        self._clock = Clock(plan.spent)
+        self._saved = plan.start
+        self._saved_at = self._clock.seconds
+        self._budget = Budget(plan.recipe.data.bad_samples, plan.order.samples, moments.say)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the run so far."""
+        return self._clock.seconds
+
+    def run(self) -> Stop | None:
+        """Train. Returns None when all steps were taken.
+
+        Raises:
+            TrainingError: the loss or the gradient is not finite; the update was not made.
+            DataError: too many samples are bad.
+        """
+        plan = self.plan
+        plan.objective.train()
+        data = stream(plan.reader, plan.order, plan.start, plan.steps, plan.recipe.data.workers, plan.engine.device.type == "cuda")
+        stop = self._why_stop()
+        while self.step < plan.steps and stop is None:
+            with self._clock.waiting():
+                loaded = next(data)
+            self._take(loaded)
+            stop = self._why_stop() if self.step < plan.steps else None
+            with self._clock.aside():
+                self._look_and_save(ending=self.step == plan.steps, stopping=stop is not None)
+        return stop
+
+    def _take(self, loaded: Loaded) -> None:
+        """Take one step: gradients, update, clamp, teachers, queues, ledger."""
+        plan, step = self.plan, self.step
+        epoch, first = plan.order.place(step)
+        self._budget.spend(loaded.bad, epoch)
+        if len(loaded.batch.keys) < plan.recipe.train.micro_batches:
+            raise DataError(f"step {step + 1} has {len(loaded.bad)} bad samples and too few good ones to train on")
+        batch = replace(loaded.batch, step=step).to(plan.engine.device)
+        rate = plan.schedule.at(step)
+        for group in plan.optimizer.param_groups:
+            group["lr"] = rate
+        plan.engine.backward(batch, plan.recipe.train.micro_batches)
+        loss, parts = self._losses()
+        self._refuse(loss, "loss", batch)
+        norm = plan.engine.clip(plan.recipe.optim.clip)
+        if not plan.engine.scaled:
+            self._refuse(norm, "gradient norm", batch)
+        if plan.engine.step():
+            plan.objective.after_step(batch)
+        self.step += 1
+        self._clock.step(len(batch.keys))
+        self._ledger.append(self.step, epoch, first, plan.order.batch, batch.keys, [bad.key for bad in loaded.bad], loss)
+        if self.step % plan.recipe.train.log_every == 0 or self.step == plan.steps:
+            self._record(loss, parts, rate, norm)
+
+    def _losses(self) -> tuple[float, dict[str, float]]:
+        group, weights = self.plan.objective.group, self.plan.objective.weights
+        parts = {name: float(group.sum(value)) / group.size for name, value in self.plan.objective.parts.items()}
+        return sum(weights[name] * value for name, value in parts.items()), parts
+
+    def _refuse(self, value: float, what: str, batch: Batch) -> None:
+        if math.isfinite(value):
+            return
+        shown = ", ".join(batch.keys[:8]) + (f" and {len(batch.keys) - 8} more" if len(batch.keys) > 8 else "")
+        raise TrainingError(
+            f"the {what} of step {self.step + 1} is {value}; stopped before the update, so the weights are still good. "
+            f"Samples of this batch: {shown}. Try a lower optim.lr, a longer optim.warmup, or optim.clip = 1.0; "
+            "the keys of every batch are in the run folder's ledger.jsonl by epoch and position"
+        )
+
+    def _record(self, loss: float, parts: dict[str, float], rate: float, norm: float) -> None:
+        plan = self.plan
+        images, waited, left = self._clock.record(plan.steps - self.step)
+        with torch.no_grad():
+            scale: Tensor = plan.objective.model.fusion.scale()
+        self.moments.record(
+            Step(
+                step=self.step,
+                epoch=self.step / plan.order.per_epoch,
+                loss=loss,
+                parts=parts,
+                lr=rate,
+                scale=float(scale),
+                gradient_norm=norm,
+                images_per_second=images,
+                seconds=self.seconds,
+                waited=waited,
+                left=left,
+                skipped=plan.skipped + self._budget.total,
+            )
+        )
+
+    def _look_and_save(self, ending: bool, stopping: bool) -> None:
+        headline = None if stopping else self.moments.evaluate(self.step, ending)
+        if ending or stopping or headline is not None or self._due():
+            self.moments.save(self.step, self.seconds, self.plan.skipped + self._budget.total, headline)
+            self._saved, self._saved_at = self.step, self.seconds
+
+    def _due(self) -> bool:
+        table = self.plan.recipe.checkpoint
+        by_steps = table.every_steps is not None and self.step - self._saved >= table.every_steps
+        by_time = table.every_minutes is not None and self.seconds - self._saved_at >= 60 * table.every_minutes
+        return by_steps or by_time
+
+    def _why_stop(self) -> Stop | None:
+        name = self._stops.received
+        if name is not None:
+            return Stop(f"received {name}", EXIT_CODES[name])
+        minutes = self.plan.recipe.train.max_minutes
+        if minutes is not None and self.seconds - self.plan.spent >= 60 * minutes:
+            return Stop(f"reached train.max_minutes = {minutes}", TIME_LIMIT)
+        return None

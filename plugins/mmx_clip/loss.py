@@ -1,0 +1,49 @@
+"""CLIP's loss over the global batch."""
+
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import override
+
+from mmx.learn.model import Model
+from mmx.learn.whole import Pull, Whole
+from mmx.parts.loss import Compare
+from mmx.parts.sizes import Sizes
+from mmx_clip.configs import ClipLossConfig
+from mmx_clip.contrastive import Groups, contrastive
+
+
+@final
+class ClipLoss(Compare):
+    """This rank's rows against the rows of all ranks, in both directions; see :func:`contrastive`."""
+
+    def __init__(self, config: ClipLossConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.image_views = (config.image,)
+        self.text_views = (config.text,)
+        self.image = Pull("image.embed", config.image)
+        self.text = Pull("text.embed", config.text)
+        self.group = None if config.group is None else Pull("fact", config.group)
+        self.positive = config.same_group == "positive"
+        self.smoothing = config.label_smoothing
+
+    @override
+    def pulls(self) -> tuple[Pull, ...]:
+        return (self.image, self.text) if self.group is None else (self.image, self.text, self.group)
+
+    @override
+    def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]:
+        groups = None
+        if self.group is not None:
+            groups = Groups(whole[self.group], whole.all(self.group), self.positive)
+        return contrastive(
+            image=whole[self.image],
+            text=whole[self.text],
+            images=whole.all(self.image),
+            texts=whole.all(self.text),
+            scale=model.fusion.scale(),
+            offset=whole.offset(self.image),
+            groups=groups,
+            smoothing=self.smoothing,
+        )

@@ -1,0 +1,78 @@
+"""CLIP's tokenizer."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final, final
+
+import torch
+from typing_extensions import override
+
+from mmx.parts.batch import Words
+from mmx.parts.tokenizer import Tokenizer
+from mmx_clip.clean import words
+from mmx_clip.configs import ClipTokenizerConfig
+from mmx_clip.merges import Merges, load
+
+_KEPT: Final = 65_536
+"""Words whose ids are remembered; when they are so many, all are forgotten."""
+
+
+@final
+class Known(dict[str, tuple[int, ...]]):
+    """The ids of words met so far, of a bounded number of them."""
+
+    def __init__(self, merges: Merges, special: dict[str, tuple[int, ...]]) -> None:
+        super().__init__(special)
+        self.merges = merges
+        self.special = special
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        if len(self) >= _KEPT:
+            self.clear()
+            self.update(self.special)
+        ids = self[word] = self.merges.encode(word)
+        return ids
+
+
+@final
+class ClipTokenizer(Tokenizer):
+    """Lower-cased byte-pair encoding of CLIP (arXiv:2103.00020, section 2.4).
+
+    Ids are those of open_clip's ``SimpleTokenizer``, for texts of up to 65,536 characters; longer ones are cut there
+    first. The vocabulary is read at the first use, and is left out of pickles.
+    """
+
+    def __init__(self, config: ClipTokenizerConfig) -> None:
+        self.config = config
+        self.context = config.context
+        self.vocabulary = 49_408
+        self.pad, self.start, self.end = 0, 49_406, 49_407
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_known"}
+
+    @cached_property
+    def _known(self) -> Known:
+        return Known(load(), {"<start_of_text>": (self.start,), "<end_of_text>": (self.end,)})
+
+    @override
+    def encode(self, text: str) -> list[int]:
+        known = self._known
+        ids = [self.start]
+        for word in words(text):
+            ids += known[word]
+            if len(ids) >= self.context:
+                break
+        return [*ids[: self.context - 1], self.end]
+
+    @override
+    def decode(self, ids: Sequence[int]) -> str:
+        pieces = self._known.merges.pieces
+        return b"".join(pieces[id] for id in ids if id < len(pieces)).decode(errors="replace").strip()
+
+    @override
+    def __call__(self, texts: Sequence[str]) -> Words:
+        rows = [self.encode(text) for text in texts]
+        ids = torch.tensor([row + [self.pad] * (self.context - len(row)) for row in rows], dtype=torch.int64)
+        lengths = torch.tensor([len(row) for row in rows])
+        return Words(ids.view(-1, self.context), torch.arange(self.context) < lengths[:, None])

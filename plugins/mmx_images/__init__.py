@@ -1,0 +1,40 @@
+"""From pictures and captions to rows: decoding, resizing, augmentation, caption choice, word masking."""
+
+from __future__ import annotations
+
+from mmx.hookspecs import hookimpl
+from mmx.registry import Registrar
+from mmx_images.configs import AugmentConfig, CaptionConfig, EvalConfig, MlmConfig
+
+
+@hookimpl
+def mmx_register(register: Registrar) -> None:
+    """Register the transforms."""
+    register(
+        "image_transform",
+        "eval",
+        config=EvalConfig,
+        part="mmx_images.eval:Eval",
+        summary="resize as the model's preprocessing says; the same picture gives the same pixels",
+    )
+    register(
+        "image_transform",
+        "augment",
+        config=AugmentConfig,
+        part="mmx_images.augment:Augment",
+        summary="random crop; on request flip, rotation, shift, colour jitter, greyscale",
+    )
+    register(
+        "text_transform",
+        "caption",
+        config=CaptionConfig,
+        part="mmx_images.caption:Caption",
+        summary="one of the sample's captions, at random or the first, optionally within a template",
+    )
+    register(
+        "text_transform",
+        "mlm",
+        config=MlmConfig,
+        part="mmx_images.mlm:Mlm",
+        summary="another text view with words masked, for masked language modelling",
+    )

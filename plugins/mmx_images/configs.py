@@ -1,0 +1,92 @@
+"""Options of the transforms."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, model_validator
+
+from mmx.config import TransformConfig
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Strength = Annotated[float, Field(ge=0, lt=1)]
+Range = Annotated[tuple[float, float], Field(strict=False)]
+
+
+class EvalConfig(TransformConfig):
+    """Options of the image transform ``eval``: none, since the model's preprocessing has them."""
+
+
+class AugmentConfig(TransformConfig):
+    """Options of the image transform ``augment``. All but the crop is off unless it is asked for."""
+
+    scale: Range = (0.9, 1.0)
+    """Smallest and largest share of the picture's area that is cropped."""
+    ratio: Range = (0.75, 4 / 3)
+    """Smallest and largest width of the crop divided by its height, before it is stretched to a square.
+    Where the model's preprocessing squashes pictures, relative to the picture's own."""
+    flip: Share = 0.0
+    """Probability of mirroring left and right."""
+    affine: Share = 1.0
+    """Probability of rotating and shifting, by amounts that the two keys below allow."""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Rotate by up to this many degrees either way; edges are repeated."""
+    shift: Strength = 0.0
+    """Shift by up to this share of the side, in both directions; edges are repeated."""
+    jitter: Share = 1.0
+    """Probability of changing the colours, by amounts that the four keys below allow."""
+    brightness: Strength = 0.0
+    """Multiply all colours by a factor within 1 - x and 1 + x."""
+    contrast: Strength = 0.0
+    """Multiply the distance from the picture's mean grey by a factor within 1 - x and 1 + x."""
+    saturation: Strength = 0.0
+    """Multiply the distance from each pixel's own grey by a factor within 1 - x and 1 + x."""
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Turn colours about the grey axis by up to this share of the full circle either way."""
+    grey: Share = 0.0
+    """Probability of a greyscale picture."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"scale = {list(self.scale)}: expected two shares above 0 and up to 1, the smaller first")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise ValueError(f"ratio = {list(self.ratio)}: expected two numbers above 0, the smaller first")
+        return self
+
+
+class CaptionConfig(TransformConfig):
+    """Options of the text transform ``caption``."""
+
+    pick: Literal["random", "first"] = "random"
+    """Which of a sample's captions: one drawn anew each time, or always the first."""
+    templates: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Sentences to put the caption into, at ``{}``; one is drawn each time. None leaves it as it is."""
+
+    @model_validator(mode="after")
+    def _have_a_place(self) -> Self:
+        for template in self.templates:
+            if "{}" not in template:
+                raise ValueError(f"the template {template!r} has no {{}} for the caption")
+        return self
+
+
+class MlmConfig(TransformConfig):
+    """Options of the text transform ``mlm`` (BERT, arXiv:1810.04805, section 3.1). Needs ``of``, the view it masks."""
+
+    mask: NonNegativeInt
+    """The id that stands for a hidden word; must be in the tokenizer's vocabulary."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Probability of each word piece to be predicted. Start, end and padding never are."""
+    masked: Share = 0.8
+    """Share of the predicted ones that become the mask id."""
+    random: Share = 0.1
+    """Share of the predicted ones that become another id at random; the rest stay as they are."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.of is None:
+            raise ValueError('needs of = "VIEW", the text view that it masks')
+        if self.masked + self.random > 1:
+            raise ValueError(f"masked + random = {self.masked + self.random:.4g}, more than 1")
+        return self

@@ -1,0 +1,64 @@
+"""Pixels as uint8 tensors, and the three ways to make a picture square."""
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from mmx.errors import RecipeError
+from mmx.parts.dataset import BadSampleError
+from mmx.parts.transform import PixelRow, Preprocess
+
+
+def pixels_of(source: "Image.Image | PixelRow") -> UInt8[Tensor, "3 h w"]:
+    """Return the pixels of an RGB picture, or of the row of another view.
+
+    Raises:
+        BadSampleError: the picture has no pixels.
+        RecipeError: the other view has hidden patches, which would no longer fit.
+    """
+    if isinstance(source, PixelRow):
+        if source.hidden is not None:
+            raise RecipeError("an image view with hidden patches cannot be transformed further; make it the last one")
+        return source.pixels
+    if 0 in source.size:
+        raise BadSampleError("the picture has no pixels")
+    rgb = source if source.mode == "RGB" else source.convert("RGB")
+    return torch.as_tensor(np.array(rgb)).permute(2, 0, 1)
+
+
+def stretch(pixels: UInt8[Tensor, "3 h w"], height: int, width: int) -> UInt8[Tensor, "3 i j"]:
+    """Resize with an antialiased bicubic filter."""
+    if pixels.shape[1:] == (height, width):
+        return pixels
+    # A batch of one in channels-last order takes the fast uint8 path.
+    return functional.interpolate(pixels[None], (height, width), mode="bicubic", antialias=True, align_corners=False)[0]
+
+
+def square(pixels: UInt8[Tensor, "3 h w"], preprocess: Preprocess) -> UInt8[Tensor, "3 s s"]:
+    """Return the pixels as the model wants them: squashed, centre-cropped, or padded with white."""
+    size = preprocess.size
+    if preprocess.resize == "squash":
+        return stretch(pixels, size, size)
+    height, width = pixels.shape[1:]
+    if preprocess.resize == "crop":
+        short = min(height, width)
+        resized = stretch(pixels, size * height // short, size * width // short)
+        top, left = ((side - size) // 2 for side in resized.shape[1:])
+        return resized[:, top : top + size, left : left + size]
+    long = max(height, width)
+    return pad(stretch(pixels, max(1, round(size * height / long)), max(1, round(size * width / long))))
+
+
+def pad(pixels: UInt8[Tensor, "3 h w"]) -> UInt8[Tensor, "3 s s"]:
+    """Centre the picture on a white square of its longer side."""
+    height, width = pixels.shape[1:]
+    if height == width:
+        return pixels
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    canvas = torch.full((side, side, 3), 255, dtype=torch.uint8).permute(2, 0, 1)
+    canvas[:, top : top + height, left : left + width] = pixels
+    return canvas

@@ -1,0 +1,18 @@
+"""Options of the local engine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mmx.config import PartConfig
+
+
+class LocalConfig(PartConfig):
+    """One process on one device."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; "auto" takes a GPU if there is one."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """fp32, or autocast to bf16 or fp16; "auto" is fp32 on a CPU and bf16 on a GPU that has it, else fp16."""
+    compile: bool = False
+    """Compile the towers with torch.compile: slower to start, quicker steps."""

@@ -1,0 +1,30 @@
+"""Options of the dataset ``shards``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator
+
+from mmx.config import PartConfig
+from mmx_shards.urls import expand_all
+
+Extension = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]+$")]
+
+
+class ShardsConfig(PartConfig):
+    """Options of the dataset ``shards``: tars whose members KEY.jpg and KEY.txt (say) make the sample KEY."""
+
+    urls: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    """Paths or URLs of the shards. Braces stand for several: ``train-{000..127}.tar``, ``{cc3m,cc12m}/000.tar``."""
+    image: Annotated[tuple[Extension, ...], Field(strict=False, min_length=1)] = ("jpg", "jpeg", "png", "webp", "gif")
+    """Extensions of pictures, in lower case and without the first dot."""
+    caption: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]+(:.+)?$")] = "txt"
+    """Extension of captions, such as "txt"; with a field behind a colon, such as "json:caption", members are JSON
+    objects, and the field is a text or a list of texts."""
+
+    @field_validator("urls")
+    @classmethod
+    def _can_be_expanded(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        expand_all(urls)
+        return urls

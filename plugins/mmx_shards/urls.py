@@ -1,0 +1,78 @@
+"""Shard URLs: which are allowed, brace expansion, and how they are shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+from urllib.parse import urlsplit
+
+MOST: Final = 100_000
+"""Shards of one dataset."""
+SCHEMES: Final = ("file", "memory", "http", "https", "s3", "gs", "az", "hf")
+"""fsspec schemes that may be opened. Others can run programs or reach into other file systems."""
+_SCHEME: Final = re.compile(r"([a-z0-9+.-]+):", re.IGNORECASE)
+_BRACES: Final = re.compile(r"\{([^{}]*)\}")
+_RANGE: Final = re.compile(r"(\d+)\.\.(\d+)")
+
+
+def expand_all(patterns: Sequence[str]) -> list[str]:
+    """Expand the braces of all patterns, in order.
+
+    Raises:
+        ValueError: a scheme is not allowed, braces cannot be understood, or there are more than 100,000 shards.
+    """
+    for pattern in patterns:
+        _check_scheme(pattern)
+    urls = list(islice((url for pattern in patterns for url in _expand(pattern)), MOST + 1))
+    if len(urls) > MOST:
+        raise ValueError(f"{', '.join(patterns)}: more than {MOST:,} shards")
+    return urls
+
+
+def shown(url: str) -> str:
+    """Return a URL without user, password and query, for messages."""
+    parts = urlsplit(url)
+    if not parts.scheme:
+        return url
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _check_scheme(pattern: str) -> None:
+    found = _SCHEME.match(pattern)
+    scheme = found[1].lower() if found else "file"
+    if "::" in pattern or scheme not in SCHEMES or (found and not pattern[found.end() :].startswith("//")):
+        raise ValueError(
+            f"'{shown(pattern)}' cannot be read: expected a path, or a URL that starts with "
+            f"{', '.join(f'{name}://' for name in SCHEMES)}"
+        )
+
+
+def _expand(pattern: str) -> Iterator[str]:
+    found = _BRACES.search(pattern)
+    if found is None:
+        if "{" in pattern or "}" in pattern:
+            raise ValueError(f"'{shown(pattern)}': a brace without its partner")
+        yield pattern
+        return
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    if "{" in before:
+        raise ValueError(f"'{shown(pattern)}': braces within braces")
+    for choice in _choices(found[1], pattern):
+        yield from _expand(before + choice + after)
+
+
+def _choices(inner: str, pattern: str) -> Iterator[str]:
+    span = _RANGE.fullmatch(inner)
+    if span is None and "," not in inner:
+        raise ValueError(f"'{shown(pattern)}': braces hold a range such as {{000..127}} or a list such as {{a,b}}")
+    if span is None:
+        yield from inner.split(",")
+        return
+    first, last = int(span[1]), int(span[2])
+    if last < first:
+        raise ValueError(f"'{shown(pattern)}': the range {{{inner}}} goes backwards")
+    padded = len(span[1]) if span[1].startswith("0") else 0
+    for number in range(first, last + 1):
+        yield str(number).zfill(padded)

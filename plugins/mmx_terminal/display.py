@@ -1,0 +1,110 @@
+"""The two ways to show a run that goes on: a bar on a terminal, lines everywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Final, final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from mmx.run.events import Run, Step
+from mmx.run.wording import clock
+
+REDRAW: Final = 0.1
+"""Seconds between two drawings of the bar."""
+NARROW: Final = 72
+"""Columns below which the bar leaves out what matters least."""
+
+
+class Display(ABC):
+    """Shows the steps of one run on a console."""
+
+    def __init__(self, console: Console, run: Run) -> None:
+        self.console = console
+        self.run = run
+
+    @abstractmethod
+    def show(self, step: Step) -> None:
+        """Show one step."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave the console as it was found; may be called twice."""
+
+    def say(self, text: str, style: str = "") -> None:
+        """Write text as it is, never read as markup; broken between words on a terminal, one line elsewhere."""
+        self.console.print(Text(text, style=style), soft_wrap=not self.console.is_interactive)
+
+
+@final
+class Lines(Display):
+    """One line every so many steps. The fields keep the names that log readers of CLIP training know."""
+
+    def __init__(self, console: Console, run: Run, every: int) -> None:
+        super().__init__(console, run)
+        self.every = every
+        self.losses: list[float] = []
+        self.shown = run.start
+
+    def show(self, step: Step) -> None:
+        """Write a line for the first step, the last, and every ``every`` steps."""
+        self.losses.append(step.loss)
+        if self.shown == self.run.start or step.step >= self.shown + self.every or step.step == self.run.steps:
+            self.say(self.line(step))
+            self.losses.clear()
+            self.shown = step.step
+
+    def line(self, step: Step) -> str:
+        """Return the line for a step; the loss in brackets is the mean since the last line."""
+        mean = sum(self.losses) / len(self.losses)
+        skipped = f" skipped {step.skipped}" if step.skipped else ""
+        return (
+            f"step {step.step}/{self.run.steps} ({step.step / max(1, self.run.steps):.0%}) epoch {step.epoch:.2f} "
+            f"Loss: {step.loss:.4f} ({mean:.4f}) {step.images_per_second:.0f}/s LR: {step.lr:.6f} "
+            f"Logit Scale: {step.scale:.2f} data {step.waited:.0%} left {clock(step.left)}{skipped}"
+        )
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+@final
+class Bar(Display):
+    """A progress bar that fits in 80 columns. It draws only when told to: no thread, so workers fork safely."""
+
+    def __init__(self, console: Console, run: Run) -> None:
+        super().__init__(console, run)
+        self.recent: deque[float] = deque(maxlen=20)
+        self.drawn = 0.0
+        columns = (MofNCompleteColumn(), BarColumn(bar_width=None), TextColumn("{task.fields[facts]}", markup=False))
+        self.progress = Progress(
+            *columns, console=console, expand=True, auto_refresh=False, redirect_stdout=sys.stdout.isatty()
+        )
+        self.task = self.progress.add_task("", total=run.steps, completed=run.start, facts="waiting for the first batch")
+        self.progress.start()
+        self.progress.refresh()
+
+    def show(self, step: Step) -> None:
+        """Move the bar; drawn a few times a second at most."""
+        self.recent.append(step.loss)
+        self.progress.update(self.task, completed=step.step, facts=self.facts(step))
+        now = time.monotonic()
+        if now - self.drawn >= REDRAW or step.step >= self.run.steps:
+            self.progress.refresh()
+            self.drawn = now
+
+    def facts(self, step: Step) -> str:
+        """Return what stands beside the bar, less on a narrow terminal."""
+        loss, rate = f"loss {sum(self.recent) / len(self.recent):.3f}", f"{step.images_per_second:.0f} img/s"
+        data, epoch, left = f"data {step.waited:.0%}", f"epoch {step.epoch:.1f}", f"{clock(step.left)} left"
+        kept = (loss, data, left) if self.console.width < NARROW else (loss, rate, data, epoch, left)
+        return "  ".join(kept)
+
+    def close(self) -> None:
+        """Stop drawing; the bar stays where it was."""
+        self.progress.stop()

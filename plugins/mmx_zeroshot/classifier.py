@@ -1,0 +1,23 @@
+"""The zero-shot classifier: one vector for each class name, made by the text tower from its prompts."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from mmx.parts.evaluator import Subject
+from torch import Tensor
+
+
+@torch.no_grad()
+def classifier(
+    subject: Subject, names: Sequence[str], templates: Sequence[str], batch: int
+) -> Float[Tensor, "c d"]:
+    """Return one unit vector a class: the mean of its prompts' embeddings, renormalised (Radford et al. 2021, 3.1.4)."""
+    prompts = [template.format(name) for name in names for template in templates]
+    device = subject.model.mean.device
+    pieces = [
+        subject.model.embed_text(subject.tokenizer(prompts[first : first + batch]).to(device)).float()
+        for first in range(0, len(prompts), batch)
+    ]
+    mean = torch.cat(pieces).unflatten(0, (len(names), len(templates))).mean(dim=1)
+    return torch.nn.functional.normalize(mean, dim=-1)

@@ -1,0 +1,120 @@
+"""The same steps on any layout: one process or the two of a pair, in any number of micro-batches."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from mmx.learn.accumulate import Worker, accumulate, unreached
+from mmx.learn.group import Group, SoloGroup, TorchGroup
+from mmx.learn.objective import Features, Objective, Share
+from mmx.parts.batch import Batch
+from toys.systems import batch_for, build
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one rank saw of some steps."""
+
+    unreached: list[str]
+    parts: list[dict[str, float]]
+    """Of every step, the mean over ranks."""
+    gradients: list[Arrays]
+    """Of every step."""
+    state: Arrays
+    """Weights, queues and teachers after the last step."""
+
+
+@final
+class Alone:
+    """A worker in one process."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+
+    def features(self, batch: Batch) -> Features:
+        """Run without gradient."""
+        found = self.objective(batch, None)
+        assert isinstance(found, dict)
+        return found
+
+    def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
+        """Run with gradient."""
+        self.objective(batch, share).backward()
+
+
+@final
+class Replicated:
+    """A worker on data-parallel ranks; gradients are averaged in the last micro-batch's backward."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.wrapped = DistributedDataParallel(objective, broadcast_buffers=False)
+
+    def features(self, batch: Batch) -> Features:
+        """Run without gradient, past the wrapper."""
+        found = self.objective(batch, None)
+        assert isinstance(found, dict)
+        return found
+
+    def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
+        """Run with gradient, exchanged when ``last``."""
+        with nullcontext() if last else self.wrapped.no_sync():
+            self.wrapped(batch, share).backward()
+
+
+def here(batch: Batch, group: Group) -> Batch:
+    """Return this rank's rows of a global batch."""
+    return batch.chunk(group.size)[group.rank]
+
+
+def gradients(objective: Objective) -> Arrays:
+    """Return the gradients that parameters hold now."""
+    return {name: p.grad.numpy().copy() for name, p in objective.named_parameters() if p.grad is not None}
+
+
+def freeze_unreached(objective: Objective, batch: Batch) -> list[str]:
+    """Freeze what no loss reaches, and return the names."""
+    names = unreached(objective, batch)
+    for name in names:
+        objective.get_parameter(name).requires_grad_(False)
+    return names
+
+
+def run(objective: Objective, worker: Worker, batches: list[Batch], micro_batches: int) -> Outcome:
+    """Take plain SGD steps on the batches of this rank."""
+    optimizer = torch.optim.SGD((p for p in objective.parameters() if p.requires_grad), lr=0.1)
+    parts: list[dict[str, float]] = []
+    found: list[Arrays] = []
+    for batch in batches:
+        accumulate(worker, objective, batch, micro_batches)
+        parts.append({name: _mean(objective.group, part) for name, part in objective.parts.items()})
+        found.append(gradients(objective))
+        optimizer.step()
+        optimizer.zero_grad()
+        objective.after_step(batch)
+    state = {name: value.numpy().copy() for name, value in objective.state_dict().items()}
+    return Outcome([], parts, found, state)
+
+
+def _mean(group: Group, part: Tensor) -> float:
+    return float(group.sum(part) / group.size)
+
+
+def train(system: str, micro_batches: int, steps: int = 3, build: Callable[[str, Group], Objective] = build) -> Outcome:
+    """Train a system for some steps: on all ranks where there are several, or in this process."""
+    group: Group = TorchGroup(dist.group.WORLD) if dist.is_initialized() else SoloGroup()
+    objective = build(system, group)
+    batches = [here(batch_for(objective, step), group) for step in range(steps)]
+    names = freeze_unreached(objective, batches[0])
+    worker = Replicated(objective) if group.size > 1 else Alone(objective)
+    outcome = run(objective, worker, batches, micro_batches)
+    return Outcome(names, outcome.parts, outcome.gradients, outcome.state)

@@ -1,0 +1,1 @@
+"""Throw-away parts, each a small example of how a published system fits the contract."""

@@ -1,0 +1,73 @@
+"""Image-text matching over hard negatives that do not depend on how a batch is cut into ranks and micro-batches."""
+
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from typing_extensions import override
+
+from mmx.learn.passes import Passes
+from mmx.parts.batch import Batch
+from mmx.parts.loss import Mean
+from toys.data import BLOCK
+
+
+@final
+class HardMatching(Mean):
+    """ITM (BLIP): each pair, each image with a hard text, each text with a hard image.
+
+    Negatives are drawn among blocks of ``block`` consecutive rows, which must lie within a micro-batch, by noise that
+    is a function of the two samples alone. ``block = None`` is the mistake of drawing among whatever rows are there.
+    """
+
+    image_views = ("clean",)
+    text_views = ("clean",)
+
+    def __init__(self, block: int | None = BLOCK) -> None:
+        super().__init__()
+        self.block = block
+
+    @override
+    def forward(self, passes: Passes) -> Float[Tensor, " b"]:
+        rows = torch.arange(len(passes.words("clean")))
+        allowed = self._allowed(passes.batch)
+        with torch.no_grad():
+            fusion = passes.model.fusion
+            logits = fusion.scale() * fusion.similarity(passes.image_embed("clean"), passes.text_embed("clean"))
+        sample, step = passes.batch.facts["id"], passes.batch.step
+        text = draw(logits, allowed, gumbel(sample.unsqueeze(1), sample, 2 * step))
+        image = draw(logits.mT, allowed, gumbel(sample.unsqueeze(1), sample, 2 * step + 1))
+        possible = allowed.any(1)
+        positive = self._cross_entropy(passes, rows, rows, 1)
+        negative = self._cross_entropy(passes, rows, text, 0) + self._cross_entropy(passes, image, rows, 0)
+        return positive + torch.where(possible, negative, 0)
+
+    @override
+    def count(self, batch: Batch) -> Int[Tensor, ""]:
+        return len(batch.texts["clean"]) + 2 * self._allowed(batch).any(1).sum()
+
+    def _cross_entropy(self, passes: Passes, images: Tensor, texts: Tensor, label: int) -> Float[Tensor, " b"]:
+        logits = passes.model.fusion.match(passes.pairs("clean", "clean", images, texts).pooled)
+        return F.cross_entropy(logits, torch.full((len(texts),), label), reduction="none")
+
+    def _allowed(self, batch: Batch) -> Bool[Tensor, "b b"]:
+        group = batch.facts["group"]
+        rows = torch.arange(len(group))
+        block = rows // self.block if self.block else torch.zeros_like(rows)
+        return (block.unsqueeze(1) == block) & (group.unsqueeze(1) != group)
+
+
+def draw(logits: Float[Tensor, "b b"], allowed: Bool[Tensor, "b b"], noise: Float[Tensor, "b b"]) -> Int[Tensor, " b"]:
+    """Draw one allowed column a row from ``softmax(logits)`` (Gumbel-max), masked before any exponential."""
+    return (logits + noise).masked_fill(~allowed, -torch.inf).argmax(1)
+
+
+def gumbel(one: Int[Tensor, "b 1"], other: Int[Tensor, " b"], salt: int) -> Float[Tensor, "b b"]:
+    """Return Gumbel noise hashed from two sample ids; integer arithmetic wraps, the same on every machine."""
+    mixed = one * 0x9E3779B1 + other * 0x85EBCA77 + salt * 0xC2B2AE3D
+    for shift, factor in ((15, 0x2C1B3C6D), (12, 0x297A2D39), (15, 0x5851F42D)):
+        mixed = (mixed ^ ((mixed & 0x7FFFFFFF) >> shift)) * factor & 0x7FFFFFFF
+    uniform = (mixed.double() + 0.5) / 2**31
+    return -torch.log(-torch.log(uniform))
