@@ -23,7 +23,9 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 class Table(BaseModel):
     """A table of a recipe. Unknown keys, loose conversions, NaN and infinity are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class PartConfig(Table):

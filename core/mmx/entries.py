@@ -62,7 +62,7 @@ def _entries(distribution: Distribution, name: str) -> Iterator[PluginEntry]:
         if level == str(API_LEVEL):
             yield PluginEntry(point.name, point.value, name, version)
         else:
-            reason = f"it speaks plugin interface {level}, this mmx speaks {API_LEVEL}; install a version of it that fits"
+            reason = f"it speaks plugin interface {level}, this mmx speaks {API_LEVEL}; install a version that fits"
             yield PluginEntry(point.name, point.value, name, version, "incompatible", reason)
 
 

@@ -45,7 +45,6 @@ CONFIGS: Final[dict[str, type[PartConfig]]] = {
     "text_transform": TransformConfig,
     "evaluator": EvaluatorConfig,
     "tracker": TrackerConfig,
-    "tracker": TrackerConfig,
 }
 """What a part's options derive from, by kind; PartConfig where a kind is not listed."""
 
@@ -69,7 +68,7 @@ class Entry:
     def load(self) -> type:
         """Import the part and check that it fulfils the contract of its kind."""
         found = _locate(self.part, self.describe())
-        contract = _locate(KINDS[self.kind], "the core")
+        contract = cast(type, _locate(KINDS[self.kind], "the core"))
         if not (isinstance(found, type) and issubclass(found, contract)):
             raise PluginError(f"{self.describe()}: {self.part} is not a subclass of {KINDS[self.kind]}")
         return found
@@ -79,10 +78,10 @@ class Entry:
         return f"{self.kind} '{self.name}' of {self.owner}"
 
 
-def _locate(reference: str, owner: str) -> type:
+def _locate(reference: str, owner: str) -> object:
     module, _, attribute = reference.partition(":")
     try:
-        return cast(type, getattr(import_module(module), attribute))
+        return getattr(import_module(module), attribute)
     except Exception as error:
         raise PluginError(f"{owner}: cannot import {reference}: {type(error).__name__}: {error}") from error
 
@@ -132,6 +131,11 @@ class Registry:
         """Forget what an owner registered."""
         kept = {name: [claim for claim in claims if claim.owner != owner] for name, claims in self.claims.items()}
         self.claims = {name: claims for name, claims in kept.items() if claims}
+
+    def clashes(self) -> list[str]:
+        """Return a line on every name that two plugins claim."""
+        taken = [name for name in sorted(self.claims) if len(self.claims[name]) > 1]
+        return [refusal.text for refusal in map(self.refusal, taken) if refusal]
 
     def refusal(self, name: str) -> Refusal | None:
         """Say why a name cannot be used, which one may have been meant, and who may have had it; None if it can."""

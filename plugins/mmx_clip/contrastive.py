@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mmx.parts.precision import full_precision
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -41,7 +43,7 @@ def contrastive(
     Logits are computed in the precision of the embeddings, also under autocast.
     """
     own = offset + torch.arange(len(image), device=image.device)
-    with torch.autocast(image.device.type, enabled=False):
+    with full_precision(image.device):
         from_image = _cross_entropy(scale * image @ texts.T, own, groups, smoothing)
         from_text = _cross_entropy(scale * text @ images.T, own, groups, smoothing)
     return (from_image + from_text).mean() / 2

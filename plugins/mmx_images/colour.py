@@ -41,7 +41,7 @@ def recolour(pixels: Float[Tensor, "3 h w"], config: AugmentConfig, draws: Draws
 
 
 def _means(flat: Float[Tensor, "3 n"]) -> list[float]:
-    return cast(list[float], flat.mean(dim=1).tolist())  # pyright: ignore[reportUnknownMemberType]
+    return cast(list[float], flat.mean(dim=1).tolist())
 
 
 def _matrix(factor: float, saturation: float, turn: float) -> list[list[float]]:

@@ -18,7 +18,7 @@ class Draws:
     def unit(self) -> float:
         """Return a number within [0, 1)."""
         if not self.left:
-            self.left = torch.rand(_BLOCK, generator=self.generator).tolist()  # pyright: ignore[reportUnknownMemberType]
+            self.left = torch.rand(_BLOCK, generator=self.generator).tolist()
         return self.left.pop()
 
     def between(self, low: float, high: float) -> float:

@@ -38,7 +38,11 @@ class LocalEngine(Engine):
 
     @override
     def describe(self) -> str:
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+        name = (
+            torch.cuda.get_device_name(self.device)
+            if self.device.type == "cuda"
+            else f"{torch.get_num_threads()} CPU threads"
+        )
         return f"{name}, {self.precision}"
 
     @override
@@ -96,7 +100,9 @@ class LocalEngine(Engine):
 def _device(wanted: str) -> torch.device:
     found = torch.cuda.is_available()
     if wanted == "cuda" and not found:
-        raise RecipeError('parallel.device = "cuda", but torch finds no GPU; use "auto" or "cpu", or install a CUDA build of torch')
+        raise RecipeError(
+            'parallel.device = "cuda", but torch finds no GPU; use "auto" or "cpu", or install a CUDA build of torch'
+        )
     return torch.device("cuda", torch.cuda.current_device()) if found and wanted != "cpu" else torch.device("cpu")
 
 

@@ -2,7 +2,6 @@
 
 from mmx.hookspecs import hookimpl
 from mmx.registry import Registrar
-
 from mmx_quickstart.config import EmojiConfig
 
 

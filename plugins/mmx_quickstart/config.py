@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from mmx.config import PartConfig
 from pydantic import Field
+
+from mmx.config import PartConfig
 
 Style = Literal["noto", "twemoji", "openmoji", "fluent"]
 

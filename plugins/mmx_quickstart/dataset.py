@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any, final
 
-from mmx.data.decode import decode
-from mmx.parts.dataset import Classes, Dataset, Sample
-from mmx_shards.configs import ShardsConfig
-from mmx_shards.dataset import Shards
 from typing_extensions import override
 
+from mmx.data.decode import decode
+from mmx.parts.dataset import Classes, Dataset, Sample
 from mmx_quickstart.concepts import DATA, groups, held_out, read_concepts
 from mmx_quickstart.config import EmojiConfig
+from mmx_shards.configs import ShardsConfig
+from mmx_shards.dataset import Shards
 
 
 @final

@@ -59,7 +59,8 @@ def _headline(found: Evaluation, number: Number) -> str:
 
 
 def _gauge(number: Number) -> str:
-    low, high = number.low or number.value, number.high or number.value
+    low = number.value if number.low is None else number.low
+    high = number.value if number.high is None else number.high
     chance = number.chance or 0.0
     label = f"{wording.value(number)} on a scale from 0 to 100 %"
     return (
@@ -100,7 +101,7 @@ def _facts(story: Story) -> list[tuple[str, str]]:
         ("epochs", _last(story, "epoch", "{:.2f}")),
         ("time", wording.duration(_seconds(story)) if _seconds(story) else ""),
         ("images per second", _mean(story, "images_per_second", "{:,.0f}")),
-        ("waiting for data", _mean(story, "waited", "{:.1%}")),
+        ("waiting for data", _mean(story, "waited", "{:.1%}").replace("%", " %")),
         ("bad samples skipped", _last(story, "skipped", "{:,.0f}")),
         ("device", str(run.get("device") or "")),
         *versions(story.environment),

@@ -8,7 +8,6 @@ from html import escape
 from typing import Final
 
 from mmx.parts.evaluator import Guess, Picture
-from mmx.run.wording import decimal, percent
 
 MOST: Final = 60
 """Pictures of a grid that are shown."""
@@ -42,10 +41,8 @@ def _guess(guess: Guess, picture: Picture) -> str:
     scores = [other.score for other in picture.guesses]
     low = min(0.0, *scores)
     width = 100 * (guess.score - low) / ((max(scores) - low) or 1.0)
-    shares = low >= 0 and sum(scores) <= 1.001
-    written = percent(guess.score) if shares else decimal(guess.score)
     kind = ' class="true"' if guess.name == picture.truth else ""
     return (
         f'<li{kind} style="--w:{width:.0f}%" title="{escape(guess.name)}"><span>{escape(guess.name)}</span>'
-        f"<span>{escape(written)}</span></li>"
+        f"<span>{guess.score:.3f}</span></li>"
     )

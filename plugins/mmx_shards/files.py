@@ -59,11 +59,11 @@ class Files:
 
 def _open(url: str) -> BinaryIO:
     from fsspec import AbstractFileSystem
-    from fsspec.core import url_to_fs  # pyright: ignore[reportUnknownVariableType]
+    from fsspec.core import url_to_fs
 
     try:
         system, path = cast(tuple[AbstractFileSystem, str], url_to_fs(url))
-        return cast(BinaryIO, system.open(path, "rb"))  # pyright: ignore[reportUnknownMemberType]
+        return cast(BinaryIO, system.open(path, "rb"))
     except FileNotFoundError:
         raise DataError(f"shard {shown(url)} does not exist or does not answer") from None
     except Exception as error:  # each file system raises kinds of its own

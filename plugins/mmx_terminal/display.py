@@ -17,8 +17,8 @@ from mmx.run.wording import clock
 
 REDRAW: Final = 0.1
 """Seconds between two drawings of the bar."""
-NARROW: Final = 72
-"""Columns below which the bar leaves out what matters least."""
+SHORTEST: Final = 11
+"""Columns that are kept for the bar itself and the gaps around it."""
 
 
 class Display(ABC):
@@ -79,7 +79,7 @@ class Bar(Display):
 
     def __init__(self, console: Console, run: Run) -> None:
         super().__init__(console, run)
-        self.recent: deque[float] = deque(maxlen=20)
+        self.recent: deque[float] = deque(maxlen=5)
         self.drawn = 0.0
         columns = (MofNCompleteColumn(), BarColumn(bar_width=None), TextColumn("{task.fields[facts]}", markup=False))
         self.progress = Progress(
@@ -99,11 +99,15 @@ class Bar(Display):
             self.drawn = now
 
     def facts(self, step: Step) -> str:
-        """Return what stands beside the bar, less on a narrow terminal."""
-        loss, rate = f"loss {sum(self.recent) / len(self.recent):.3f}", f"{step.images_per_second:.0f} img/s"
-        data, epoch, left = f"data {step.waited:.0%}", f"epoch {step.epoch:.1f}", f"{clock(step.left)} left"
-        kept = (loss, data, left) if self.console.width < NARROW else (loss, rate, data, epoch, left)
-        return "  ".join(kept)
+        """Return what stands beside the bar; on a narrow terminal what matters least is left out."""
+        rate, epoch = f"{step.images_per_second:.0f} img/s", f"epoch {step.epoch:.1f}"
+        shown = [f"loss {sum(self.recent) / len(self.recent):.3f}", rate, f"data {step.waited:.0%}", epoch]
+        shown.append(f"{clock(step.left)} left")
+        room = self.console.width - 2 * len(str(self.run.steps)) - SHORTEST
+        for least in (epoch, rate):
+            if len("  ".join(shown)) > room:
+                shown.remove(least)
+        return "  ".join(shown)
 
     def close(self) -> None:
         """Stop drawing; the bar stays where it was."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from mmx.run.events import Run, Step
 
-WINDOW: Final = 50
-"""Steps that are looked at together."""
+RECORDS: Final = 10
+"""Records that are looked at together."""
+STEPS: Final = 50
+"""Steps before the waiting is judged: the first batches are slow in any run."""
 INPUT_BOUND: Final = 0.3
 """Share of waiting from which the data is what limits the run."""
-STUCK_AFTER: Final = 200
+STUCK_STEPS: Final = 200
 """Steps after which a loss should have left the value of guessing."""
 STUCK_WITHIN: Final = 0.03
 
@@ -22,42 +24,49 @@ class Watch:
     """Looks at each step and returns the warnings that are due."""
 
     def __init__(self, run: Run) -> None:
-        self.seen = 0
-        self.waits: deque[float] = deque(maxlen=WINDOW)
-        self.first: dict[str, list[float]] = {}
-        self.last: dict[str, deque[float]] = {}
+        self.start = run.start
         self.guess = _guess(run.recipe)
-        self.warned = False
+        self.waits: deque[float] = deque(maxlen=RECORDS)
+        self.losses: dict[str, list[float]] = {}
+        self.said: set[str] = set()
 
     def look(self, step: Step) -> list[str]:
         """Take note of a step."""
-        self.seen += 1
+        taken = step.step - self.start
         self.waits.append(step.waited)
-        for name, loss in step.parts.items():
-            first = self.first.setdefault(name, [])
-            if len(first) < WINDOW:
-                first.append(loss)
-            self.last.setdefault(name, deque(maxlen=WINDOW)).append(loss)
-        return [*self._input_bound(), *self._stuck()]
+        warnings: list[str] = []
+        if taken >= STEPS and len(self.waits) == RECORDS:
+            warnings += self._once("waits", self._input_bound())
+        if "losses" not in self.said:
+            for name, loss in step.parts.items():
+                self.losses.setdefault(name, []).append(loss)
+            if taken >= STUCK_STEPS:
+                warnings += [warning for name in self.losses for warning in self._stuck(name)]
+                self.said.add("losses")
+        return warnings
 
-    def _input_bound(self) -> list[str]:
-        share = sum(self.waits) / WINDOW
-        if self.warned or len(self.waits) < WINDOW or share < INPUT_BOUND:
+    def _once(self, topic: str, warning: str) -> list[str]:
+        if not warning or topic in self.said:
             return []
-        self.warned = True
-        return [f"input-bound: {share:.0%} of the time waits for data; raise data.workers or use smaller pictures"]
+        self.said.add(topic)
+        return [warning]
 
-    def _stuck(self) -> list[str]:
-        if self.seen != STUCK_AFTER or not self.guess:
+    def _input_bound(self) -> str:
+        share = sum(self.waits) / RECORDS
+        if share < INPUT_BOUND:
+            return ""
+        return f"input-bound: {share:.0%} of the time waits for data; raise data.workers or use smaller pictures"
+
+    def _stuck(self, name: str) -> list[str]:
+        losses = self.losses[name]
+        if not (self.guess and self._near(losses[:RECORDS]) and self._near(losses[-RECORDS:])):
             return []
-        names = [name for name in self.last if self._near(self.first[name]) and self._near(self.last[name])]
         return [
-            f"the loss '{name}' still is near ln(batch) = {self.guess:.2f}, which guessing gives: "
+            f"the loss '{name}' stays near ln(batch) = {self.guess:.2f}, which is what guessing gives: "
             "check that captions belong to their pictures, or try another optim.lr"
-            for name in names
         ]
 
-    def _near(self, losses: list[float] | deque[float]) -> bool:
+    def _near(self, losses: Sequence[float]) -> bool:
         return abs(sum(losses) / len(losses) - self.guess) <= STUCK_WITHIN * self.guess
 
 

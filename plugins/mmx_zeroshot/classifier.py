@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from mmx.parts.evaluator import Subject
 from torch import Tensor
+
+from mmx.parts.evaluator import Subject
 
 
 @torch.no_grad()
-def classifier(
-    subject: Subject, names: Sequence[str], templates: Sequence[str], batch: int
-) -> Float[Tensor, "c d"]:
+def classifier(subject: Subject, names: Sequence[str], templates: Sequence[str], batch: int) -> Float[Tensor, "c d"]:
     """Return one unit vector a class: the mean of its prompts' embeddings, renormalised (Radford et al. 2021, 3.1.4)."""
     prompts = [template.format(name) for name in names for template in templates]
     device = subject.model.mean.device

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mmx.config import EvaluatorConfig
 from pydantic import Field
+
+from mmx.config import EvaluatorConfig
 
 
 class ZeroShotConfig(EvaluatorConfig):

@@ -6,16 +6,16 @@ from typing import final
 
 import torch
 from jaxtyping import Float, Int
-from mmx.data.pixels import preprocess
-from mmx.errors import DataError, RecipeError
-from mmx.parts.batch import Pixels
-from mmx.parts.dataset import BadSampleError, Classes, Dataset
-from mmx.parts.evaluator import Evaluator, Guess, Number, Picture, Result, Subject
 from PIL import Image
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 from typing_extensions import override
 
+from mmx.data.pixels import preprocess
+from mmx.errors import DataError, RecipeError
+from mmx.parts.batch import Pixels
+from mmx.parts.dataset import BadSampleError, Classes, Dataset
+from mmx.parts.evaluator import Evaluator, Guess, Number, Picture, Result, Subject
 from mmx_zeroshot.classifier import classifier
 from mmx_zeroshot.config import ZeroShotConfig
 from mmx_zeroshot.interval import wilson
@@ -33,7 +33,9 @@ class ZeroShot(Evaluator):
 
     def __init__(self, config: ZeroShotConfig, dataset: Dataset | None) -> None:
         if dataset is None:
-            raise RecipeError("zero-shot classification needs a labelled dataset: add its table, [evaluators.NAME.data]")
+            raise RecipeError(
+                "zero-shot classification needs a labelled dataset: add its table, [evaluators.NAME.data]"
+            )
         self._config = config
         self._dataset = dataset
         self._classes = _classes(config, dataset)
@@ -52,7 +54,11 @@ class ZeroShot(Evaluator):
             pictures={
                 "sample": self._pictures(_spread(shown, self._config.pictures), indices, scores, labels, ranks),
                 "nearest_wrong": self._pictures(
-                    _nearest_wrong(shown, scores, labels, ranks)[: self._config.pictures], indices, scores, labels, ranks
+                    _nearest_wrong(shown, scores, labels, ranks)[: self._config.pictures],
+                    indices,
+                    scores,
+                    labels,
+                    ranks,
                 ),
             },
         )
@@ -106,7 +112,7 @@ class ZeroShot(Evaluator):
         return found
 
     def _per_class(self, scores: Tensor, labels: Tensor, ranks: Tensor) -> list[dict[str, str | float | int]]:
-        names, best = self._classes.names, scores.argmax(dim=1)
+        names, best = list(self._classes.names), scores.argmax(dim=1)
         table: list[dict[str, str | float | int]] = []
         for label in labels.unique().tolist():
             rows = (labels == label).nonzero().flatten()
@@ -126,7 +132,7 @@ class ZeroShot(Evaluator):
         self, rows: Sequence[int], indices: list[int], scores: Tensor, labels: Tensor, ranks: Tensor
     ) -> list[Picture]:
         found: list[Picture] = []
-        names = self._classes.names
+        names = list(self._classes.names)
         for row in rows:
             sample = self._dataset.read(indices[row])
             values, order = scores[row].topk(min(5, len(names)))

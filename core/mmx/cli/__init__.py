@@ -1,1 +1,1 @@
-"""The command line. Commands import what they need when they run."""
+"""The command line. Modules here import only typer at the top: ``mmx --help`` must be quick."""

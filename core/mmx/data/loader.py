@@ -1,33 +1,93 @@
 """Data workers, and the budget of samples that may be bad."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, cast, final
+from typing import Any, Final, cast, final
 
 import torch
 from torch.utils.data import DataLoader
 
-from mmx.data.order import Order
+from mmx.data.order import Order, Ticket
 from mmx.data.views import Bad, Loaded, Reader, collate
-from mmx.errors import DataError
+from mmx.errors import DataError, MmxError
+
+_REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
-def stream(reader: Reader, order: Order, start: int, steps: int, workers: int, pin: bool) -> Iterator[Loaded]:
+def stream(
+    reader: Reader, order: Order, start: int, steps: int, workers: int, pin: bool
+) -> Generator[Loaded, None, None]:
     """Yield the samples of steps ``start`` to ``steps``, excluded, in order, whatever the number of workers.
 
     The loader draws its base seed from a generator of its own: the global one must not move when a run resumes.
+    Close it to end its workers at once, also one that hangs in a read.
     """
     loader: DataLoader[Any] = DataLoader(
-        cast("Any", reader),
+        cast("Any", _Steps(reader)),
         batch_sampler=cast("Any", _Tickets(order, start, steps)),
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_as_read,
         generator=torch.Generator().manual_seed(0),
         pin_memory=pin,
         worker_init_fn=_quiet if workers else None,
     )
-    yield from loader
+    # Held back until the workers are deaf to them: a signal must not meet one that is half made.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
+    steps_read = iter(loader)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        for found in steps_read:
+            if isinstance(found, MmxError):
+                raise found
+            yield found
+    finally:
+        _end(getattr(steps_read, "_workers", ()))
+
+
+@contextmanager
+def workers_watched() -> Generator[None, None, None]:
+    """Turn the loader's error for a worker that died into one that says what to do.
+
+    The loader raises it from a signal handler, so anywhere in the main process.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            f"a data worker ended by itself ({str(error).splitlines()[0].strip()}). The most common reason is that "
+            "memory ran out: lower data.workers or data.batch, then resume the run"
+        ) from error
+
+
+def _end(workers: Sequence[Any]) -> None:
+    """Kill workers: they only read, and one that waits for data would keep the process from ending."""
+    with suppress(RuntimeError):  # the loader's, for a worker that was killed
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.join()
+
+
+@final
+@dataclass(frozen=True)
+class _Steps:
+    """Reads whole steps. The loader would bury an error in a traceback, so one for users comes back as a value."""
+
+    reader: Reader
+
+    def __getitems__(self, tickets: Sequence[Ticket]) -> Loaded | MmxError:
+        try:
+            return collate(self.reader.__getitems__(tickets))
+        except MmxError as error:
+            return error
+
+
+def _as_read(step: Loaded | MmxError) -> Loaded | MmxError:
+    return step
 
 
 @final
@@ -46,20 +106,24 @@ class _Tickets:
 
 def _quiet(worker: int) -> None:
     """Leave signals to the main process: it saves and then ends its workers."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in _REQUESTS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
 
 
 @final
 class Budget:
     """Counts bad samples, says each one once, and stops the run when an epoch has too many."""
 
-    def __init__(self, share: float, samples: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, share: float, samples: int, say: Callable[[str], None], epoch: int = 0, total: int = 0, in_epoch: int = 0
+    ) -> None:
         self.allowed = int(share * samples)
-        self.total = 0
+        self.total = total
+        self.in_epoch = in_epoch
         self._share = share
-        self._epoch = 0
-        self._in_epoch: list[Bad] = []
+        self._epoch = epoch
+        self._shown: list[Bad] = []
         self._said: set[str] = set()
         self._say = say
 
@@ -70,16 +134,21 @@ class Budget:
             DataError: this epoch has more of them than the recipe allows.
         """
         if epoch != self._epoch:
-            self._epoch, self._in_epoch = epoch, []
-        self._in_epoch += bad
+            self._epoch, self.in_epoch, self._shown = epoch, 0, []
+        self._shown += bad[: max(0, 3 - len(self._shown))]
+        self.in_epoch += len(bad)
         self.total += len(bad)
         for sample in bad:
             if sample.key not in self._said:
                 self._said.add(sample.key)
                 self._say(f"skipped {sample.key}: {sample.reason}")
-        if len(self._in_epoch) > self.allowed:
-            first = "; ".join(f"{sample.key}: {sample.reason}" for sample in self._in_epoch[:3])
+        if self.in_epoch > self.allowed:
             raise DataError(
-                f"{len(self._in_epoch)} bad samples in epoch {epoch}, more than the {self.allowed} that "
-                f"data.bad_samples = {self._share} allows. The first: {first}. Mend the data, or raise data.bad_samples"
+                f"{self.in_epoch} bad samples in epoch {epoch}, more than the {self.allowed} that data.bad_samples = "
+                f"{self._share} allows. Among them: {named(self._shown)}. Mend the data, or raise data.bad_samples"
             )
+
+
+def named(bad: Sequence[Bad]) -> str:
+    """Return up to three bad samples with their reasons."""
+    return "; ".join(f"{sample.key}: {sample.reason}" for sample in bad[:3])

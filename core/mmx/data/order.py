@@ -34,7 +34,9 @@ class Order:
         if samples == 0:
             raise DataError("the training dataset has no samples")
         if samples < batch:
-            raise DataError(f"data.batch = {batch} is more than the {samples} training samples there are; lower data.batch")
+            raise DataError(
+                f"data.batch = {batch} is more than the {samples} training samples there are; lower data.batch"
+            )
         self.samples = samples
         self.batch = batch
         self.seed = seed

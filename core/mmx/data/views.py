@@ -1,5 +1,6 @@
 """From one sample to its rows: each view by its own transform, drawn from a generator of its own."""
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmx.data.order import Ticket, seed_of
-from mmx.errors import RecipeError
+from mmx.errors import MmxError, PluginError, RecipeError
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.dataset import BadSampleError, Dataset, Sample
 from mmx.parts.transform import ImageTransform, PixelRow, TextTransform, WordRow
@@ -64,7 +65,9 @@ class Loaded:
 class Reader:
     """Reads tickets and turns them into rows; picklable, runs in data workers."""
 
-    def __init__(self, dataset: Dataset, images: Mapping[str, ImageView], texts: Mapping[str, TextView], seed: int) -> None:
+    def __init__(
+        self, dataset: Dataset, images: Mapping[str, ImageView], texts: Mapping[str, TextView], seed: int
+    ) -> None:
         self.dataset = dataset
         self.images = images
         self.texts = texts
@@ -75,12 +78,24 @@ class Reader:
         return [self[ticket] for ticket in tickets]
 
     def __getitem__(self, ticket: Ticket) -> Row | Bad:
-        """Read one sample; one that cannot be used comes back by name, with the reason."""
+        """Read one sample; one that cannot be used comes back by name, with the reason.
+
+        Raises:
+            PluginError: the dataset or a transform fails with an error that is not meant for users.
+        """
         key = self.dataset.key(ticket.index)
         try:
             return self._row(self.dataset.read(ticket.index), ticket.epoch)
         except BadSampleError as error:
             return Bad(key, str(error))
+        except MmxError:
+            raise
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            raise PluginError(
+                f"the dataset or a transform fails on the sample {key}: {type(error).__name__}: {error} "
+                f"({place.filename}:{place.lineno}); one that cannot be used should raise BadSampleError"
+            ) from error
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -93,7 +108,9 @@ class Reader:
             if sample.image is None:
                 raise BadSampleError("has no picture")
             source = sample.image if view.of is None else images[view.of]
-            images[name] = view.transform(source, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "image", name)))
+            images[name] = view.transform(
+                source, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "image", name))
+            )
         for name, view in self.texts.items():
             words = sample.texts if view.of is None else texts[view.of]
             texts[name] = view.transform(words, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "text", name)))
@@ -117,11 +134,19 @@ def collate(rows: Sequence[Row | Bad]) -> Loaded:
 
 
 def _pixels(rows: Sequence[PixelRow]) -> Pixels:
-    return Pixels(torch.stack([row.pixels for row in rows]), _stacked([row.hidden for row in rows]), _stacked([row.labels for row in rows]))
+    return Pixels(
+        torch.stack([row.pixels for row in rows]),
+        _stacked([row.hidden for row in rows]),
+        _stacked([row.labels for row in rows]),
+    )
 
 
 def _words(rows: Sequence[WordRow]) -> Words:
-    return Words(torch.stack([row.ids for row in rows]), torch.stack([row.mask for row in rows]), _stacked([row.labels for row in rows]))
+    return Words(
+        torch.stack([row.ids for row in rows]),
+        torch.stack([row.mask for row in rows]),
+        _stacked([row.labels for row in rows]),
+    )
 
 
 def _stacked(values: Sequence[Tensor | None]) -> Tensor | None:

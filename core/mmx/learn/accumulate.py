@@ -5,7 +5,7 @@
 The cost is a second forward; the memory is that of one micro-batch (Gao et al. 2021, arXiv:2101.06983).
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from mmx.parts.batch import Batch
 from mmx.parts.loss import Compare
 
 
+@runtime_checkable
 class Worker(Protocol):
     """How an engine runs its wrapped objective."""
 

@@ -73,7 +73,7 @@ class _Gather(torch.autograd.Function):
         ctx.group = group
         rows = rows.contiguous()
         gathered = rows.new_empty((rows.shape[0] * dist.get_world_size(group), *rows.shape[1:]))
-        dist.all_gather_into_tensor(gathered, rows, group=group)
+        dist.all_gather(list(gathered.chunk(dist.get_world_size(group))), rows, group=group)
         return gathered
 
     @staticmethod
@@ -81,5 +81,6 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (whole,) = grads
         rows = whole.new_empty((whole.shape[0] // dist.get_world_size(ctx.group), *whole.shape[1:]))
-        dist.reduce_scatter_tensor(rows, whole.contiguous(), group=ctx.group)
+        pieces = list(whole.contiguous().chunk(dist.get_world_size(ctx.group)))
+        dist.reduce_scatter(rows, pieces, group=ctx.group)
         return rows, None

@@ -1,7 +1,7 @@
 """The model: two towers and a fusion. It loads alone, and is all that inference needs."""
 
 from collections.abc import Iterable
-from typing import Self, final
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -38,7 +38,7 @@ class Model(nn.Module):
             self._frozen.append(block.requires_grad_(False).eval())
 
     @override
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Model":
         """Switch mode; frozen blocks stay in evaluation mode."""
         super().train(mode)
         for block in self._frozen:

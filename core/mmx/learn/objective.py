@@ -15,7 +15,7 @@ from mmx.learn.teacher import Teacher
 from mmx.learn.whole import Pull, Whole
 from mmx.parts.batch import Batch
 from mmx.parts.loss import Compare, Loss, Mean
-from mmx.parts.precision import precise
+from mmx.parts.precision import full_precision, precise
 
 Features = dict[Pull, Tensor]
 
@@ -95,7 +95,7 @@ class Objective(nn.Module):
         if not loss.requires_grad:
             return {}, []
         wanted = [*leaves.values(), *parameters]
-        found = torch.autograd.grad(loss, wanted, allow_unused=True)
+        found: tuple[Tensor | None, ...] = torch.autograd.grad(loss, wanted, allow_unused=True)
         by_leaf = zip(leaves, found[: len(leaves)], strict=True)
         by_parameter = zip(parameters, found[len(leaves) :], strict=True)
         return (
@@ -140,7 +140,7 @@ class Objective(nn.Module):
         whole = Whole(features, self.group, batch.step)
         self._seen = {pull: value.detach() for pull, value in features.items()}
         total = torch.zeros((), device=self.model.mean.device)
-        with torch.autocast(total.device.type, enabled=False):
+        with full_precision(total.device):
             for name, loss in self._active(batch).items():
                 if isinstance(loss, Compare):
                     value = cast(Tensor, loss(whole, self.model))

@@ -53,7 +53,7 @@ def adamw(module: nn.Module, lr: float, betas: tuple[float, float], eps: float, 
 
 def optimizer_state(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the optimizer's tensors as ``parameter name/state name``; names do not depend on grouping or order."""
-    names = {parameter: name for name, parameter in module.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
     tensors = {
         f"{names[parameter]}/{key}": value
         for parameter, state in optimizer.state.items()

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Self, final
+from typing import final
 
 import torch
 from torch import nn
@@ -32,12 +32,12 @@ class Teacher(nn.Module):
         self.train(False)
 
     @override
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Teacher":
         """Stay in evaluation mode: a teacher draws no dropout and keeps the student's BatchNorm statistics."""
         return super().train(False)
 
     @override
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Teacher":
         return super()._apply(without_halving(fn), recurse)
 
     @torch.no_grad()
@@ -46,8 +46,8 @@ class Teacher(nn.Module):
         self.updates += 1
         count = int(self.updates)
         decay = min(self.decay, (1 + count) / (10 + count)) if self.warm else self.decay
-        mine = list(self.model.parameters())
+        mine: list[torch.Tensor] = list(self.model.parameters())
         theirs = [p.detach().to(own.dtype) for own, p in zip(mine, student.parameters(), strict=True)]
-        torch._foreach_lerp_(mine, theirs, 1.0 - decay)  # pyright: ignore[reportPrivateUsage]
+        torch._foreach_lerp_(mine, theirs, 1.0 - decay)  # pyright: ignore[reportPrivateImportUsage]
         for own, other in zip(self.model.buffers(), student.buffers(), strict=True):
             own.copy_(other)

@@ -6,25 +6,28 @@ Letters, here and in every shape of the project: ``b`` rows on this rank, ``B`` 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Self
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 
+_Rows = TypeVar("_Rows", bound="Rows")
+
+
 class Rows:
     """Dataclasses whose tensors all have one row per sample; sliced and moved together."""
 
-    def select(self, rows: slice) -> Self:
+    def select(self: _Rows, rows: slice) -> _Rows:
         """Return the given rows."""
         return replace(self, **{name: value[rows] for name, value in _tensors(self).items()})  # pyright: ignore
 
-    def to(self, device: torch.device) -> Self:
+    def to(self: _Rows, device: torch.device) -> _Rows:
         """Return a copy on a device; the transfer may overlap with computing."""
         return replace(self, **{name: value.to(device, non_blocking=True) for name, value in _tensors(self).items()})  # pyright: ignore
 
-    def pin(self) -> Self:
+    def pin(self: _Rows) -> _Rows:
         """Return a copy in pinned memory."""
         return replace(self, **{name: value.pin_memory() for name, value in _tensors(self).items()})  # pyright: ignore
 
@@ -141,5 +144,7 @@ class Batch:
 
 def _bounds(rows: int, index: int, count: int) -> slice:
     if rows < count:
-        raise ValueError(f"{rows} rows cannot be split into {count} micro-batches; raise data.batch or lower train.micro_batches")
+        raise ValueError(
+            f"{rows} rows cannot be split into {count} micro-batches; raise data.batch or lower train.micro_batches"
+        )
     return slice(rows * index // count, rows * (index + 1) // count)

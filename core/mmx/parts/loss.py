@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, TypeVar
 
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mmx.learn.model import Model
     from mmx.learn.passes import Passes
     from mmx.learn.whole import Pull, Whole
+
+
+_Compare = TypeVar("_Compare", bound="Compare")
 
 
 class Loss(nn.Module, ABC):
@@ -41,7 +44,7 @@ class Compare(Loss):
     """
 
     @override
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self: _Compare, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Compare:
         return super()._apply(without_halving(fn), recurse)
 
     @abstractmethod

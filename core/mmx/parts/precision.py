@@ -3,6 +3,7 @@
 An average with decay 0.995 moves by less than bf16 can hold, and so would stand still.
 """
 
+import contextlib
 from collections.abc import Callable
 
 import torch
@@ -14,6 +15,12 @@ _HALF = (torch.float16, torch.bfloat16)
 def precise(value: Tensor) -> Tensor:
     """Return the value in fp32 if it is in half precision, else as it is."""
     return value.float() if value.dtype in _HALF else value
+
+
+def full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Return a context in which autocast is off; devices without autocast (meta) need none."""
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else contextlib.nullcontext()
 
 
 def without_halving(convert: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

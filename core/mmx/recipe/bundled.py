@@ -25,6 +25,14 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
 
 
+def summary(path: Path) -> str:
+    """Return the first comment of a recipe."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            return line.lstrip("# ").rstrip()
+    return ""
+
+
 def find_recipe(name: str | Path) -> Found:
     """Find a recipe: the file of that name, or else the bundled one, with or without ``recipes/`` and ``.toml``.
 
@@ -57,10 +65,20 @@ def _absent(path: Path, known: dict[str, Path]) -> str:
     return f"{path}: there is no such recipe{hint}{names}\nhelp: mmx recipe list"
 
 
+def label(path: Path) -> str:
+    """Return what messages call a recipe's file: short for a bundled one and for one below the current folder."""
+    folder = _folder()
+    if not path.is_absolute():
+        return str(path)
+    if path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return f"mmx_recipes/{path.name}" if folder and path.parent == folder else str(path)
+
+
 def _folder() -> Path | None:
-    """Find the recipes of an installed wheel, or those of the repository that mmx is run from."""
+    """Find the recipes of the repository that mmx is run from, or those of an installed wheel."""
+    checkout = Path(__file__).parents[3]
+    if (checkout / "core" / "mmx").is_dir() and (checkout / "recipes").is_dir():
+        return checkout / "recipes"
     spec = find_spec("mmx_recipes")
-    if spec and spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations)))
-    checkout = Path(__file__).parents[3] / "recipes"
-    return checkout if checkout.is_dir() else None
+    return Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None

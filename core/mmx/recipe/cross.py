@@ -27,7 +27,7 @@ def _length(recipe: Recipe) -> Iterator[Finding]:
     if train.steps is None and train.epochs is None:
         yield ("train",), "give its length: steps = 1000, or epochs = 10"
     if train.steps is not None and train.epochs is not None:
-        yield ("train", "epochs"), "give either steps or epochs, not both; --unset train.steps takes the other out"
+        yield ("train", "epochs"), "give either steps or epochs, not both"
     if train.steps is not None and optim.warmup > train.steps:
         yield ("optim", "warmup"), f"should be at most train.steps = {train.steps}, not {optim.warmup}"
     if optim.min_lr > optim.lr:

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from pydantic import BaseModel
 
-from mmx.recipe.show import literal
+from mmx.recipe.write import literal
 
 WORDS: Final[Mapping[str, str]] = {
     "integer": "whole number",
@@ -66,7 +66,7 @@ def type_words(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """Say in words what a JSON Schema allows."""
     field = _follow(field, schema)
     if "x-mmx-kind" in field:
-        return f"table that names the {field['x-mmx-kind']}"
+        return f"table of {a(field['x-mmx-kind'])}"
     if "const" in field:
         return literal(field["const"])
     if "enum" in field:
@@ -82,6 +82,11 @@ def type_words(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     return f"{words} {limits}".strip()
 
 
+def a(kind: str) -> str:
+    """Put the article before a kind."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
 def _list(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if "prefixItems" in field:
         kinds = list(dict.fromkeys(type_words(one, schema) for one in field["prefixItems"]))
@@ -95,7 +100,7 @@ def _option(key: str, field: Mapping[str, Any], schema: Mapping[str, Any], neede
     field = _follow(field, schema)
     default = field.get("default")
     written = "" if default is None or isinstance(default, dict) else literal(default)
-    help = " ".join(str(field.get("description", "")).split())
+    help = " ".join(str(field.get("description", "")).replace("``", "").split())
     return Option(key, type_words(field, schema), help, written, needed)
 
 

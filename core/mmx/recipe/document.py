@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from mmx.errors import RecipeError
+from mmx.recipe.bundled import bundled, label
 from mmx.recipe.source import KeyPath, dotted, lines, parse, read_text
+
+
+INSTEAD: Final[Mapping[KeyPath, str]] = {("train", "steps"): "epochs", ("train", "epochs"): "steps"}
+"""Keys that stand for each other: whoever sets one over a recipe that has the other replaces it."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,12 @@ def read_document(path: Path, above: tuple[Path, ...] = ()) -> Document:
     Raises:
         RecipeError: a file cannot be read or parsed, or extends itself.
     """
-    label = os.path.relpath(path) if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(path)
-    text = read_text(path, label)
-    values = parse(text, label)
-    own = Document(values, {key: Origin(label, line) for key, line in lines(text).items()}, label)
-    _refuse_dates(values, (), own)
-    found = Document(label=label)
+    name = label(path)
+    text = read_text(path, name)
+    values = parse(text, name)
+    own = Document(values, {key: Origin(name, line) for key, line in lines(text).items()}, name)
+    refuse_dates(own)
+    found = Document(label=name)
     for parent in _parents(own, path, (*above, path.resolve())):
         parent.values.pop("name", None)  # A recipe's name is its own.
         found = merge(found, parent)
@@ -84,7 +89,9 @@ def _merge(under: dict[str, Any], over: dict[str, Any], path: KeyPath, replaced:
     if path and key in under and key in over and under[key] != over[key]:
         replaced.add(path)
         return over
-    merged = dict(under)
+    stale = {(*path, other) for name in over if (other := INSTEAD.get((*path, name))) and other not in over}
+    replaced |= stale
+    merged = {name: value for name, value in under.items() if (*path, name) not in stale}
     for name, value in over.items():
         known = merged.get(name)
         if isinstance(known, dict) and isinstance(value, dict):
@@ -100,8 +107,6 @@ def _within(path: KeyPath, replaced: set[KeyPath]) -> bool:
 
 
 def _parents(own: Document, path: Path, above: tuple[Path, ...]) -> list[Document]:
-    from mmx.recipe.bundled import bundled
-
     names = own.values.pop("extends", [])
     at = own.origin(("extends",))
     listed = cast(list[object], names if isinstance(names, list) else [names])
@@ -121,12 +126,24 @@ def _parents(own: Document, path: Path, above: tuple[Path, ...]) -> list[Documen
     return found
 
 
-def _refuse_dates(value: object, path: KeyPath, document: Document) -> None:
+def refuse_dates(document: Document) -> None:
+    """Refuse dates, which no option is and JSON cannot hold.
+
+    Raises:
+        RecipeError: there is one.
+    """
+    for path, value in walk(document.values):
+        if isinstance(value, (date, datetime, time)):
+            raise RecipeError(f"{document.origin(path)}: {dotted(path)}: is a date; write it in quotes if it is a text")
+
+
+def walk(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
+    """Yield every value that is neither a table nor a list, with its path."""
     if isinstance(value, Mapping):
         for key, item in cast(Mapping[str, object], value).items():
-            _refuse_dates(item, (*path, key), document)
+            yield from walk(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(cast(list[object], value)):
-            _refuse_dates(item, (*path, index), document)
-    elif isinstance(value, (date, datetime, time)):
-        raise RecipeError(f"{document.origin(path)}: {dotted(path)}: is a date; write it in quotes if it is a text")
+            yield from walk(item, (*path, index))
+    else:
+        yield path, value

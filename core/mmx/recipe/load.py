@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from mmx.errors import PluginError, RecipeError
+from mmx.errors import MmxError, PluginError, RecipeError
 from mmx.recipe.bundled import find_recipe
 from mmx.recipe.cross import findings
 from mmx.recipe.document import Document, read_document
@@ -43,8 +43,13 @@ def load(
     found = examine(document, registries)
     if isinstance(found, Recipe):
         return found
-    error = PluginError if all(item.plugin for item in found) else RecipeError
-    raise error(report(found, document.label))
+    raise failure(found, document.label)
+
+
+def failure(problems: Sequence[Problem], label: str) -> MmxError:
+    """Return the error to raise for problems: plugins are to blame if each of them is about a plugin."""
+    error = PluginError if all(item.plugin for item in problems) else RecipeError
+    return error(report(problems, label))
 
 
 def read(path: Path | str | None, overrides: Sequence[str] = (), unset: Sequence[str] = ()) -> Document:

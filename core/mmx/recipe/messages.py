@@ -57,9 +57,17 @@ def message(details: ErrorDetails) -> str:
     return show(details["msg"].removeprefix("Input "))
 
 
+def alternatives(texts: list[str], value: object) -> str:
+    """Join what is said of the alternatives of one value: it should be one or the other."""
+    ends = f", not {show_value(value)}"
+    if len(texts) > 1 and all(text.startswith("should be ") and ends in text for text in texts):
+        return "should be " + " or ".join(text.removeprefix("should be ").partition(ends)[0] for text in texts) + ends
+    return ", or ".join(dict.fromkeys(texts))
+
+
 def show(text: str) -> str:
     """Put a text in one line without a full stop, since it goes into the middle of one."""
-    line = " ".join(text.split()).rstrip(".")
+    line = " ".join(text.replace("``", "").split()).rstrip(".")
     return line[:1].lower() + line[1:] if line[1:2].islower() or line[1:2] == " " else line
 
 

@@ -9,8 +9,8 @@ from copy import deepcopy
 from typing import Any, Final, cast
 
 from mmx.errors import RecipeError
-from mmx.recipe.document import Document, Origin, forget, part_key
-from mmx.recipe.source import MAX_DEPTH, KeyPath, dotted, parse
+from mmx.recipe.document import INSTEAD, Document, Origin, forget, part_key, refuse_dates
+from mmx.recipe.source import MAX_DEPTH, KeyPath, dotted, has, parse
 
 PART: Final = re.compile(r"""([A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')((?:\[\d{1,6}\])*)(?:\.(?=.)|$)""")
 SET: Final = Origin("--set")
@@ -28,6 +28,7 @@ def override(document: Document, sets: Sequence[str], unset: Sequence[str]) -> D
     pairs = [_split(text) for text in sets]
     for path, value in sorted(pairs, key=lambda pair: not _names_part(pair[0])):
         _put(changed, path, value)
+    refuse_dates(changed)
     return changed
 
 
@@ -50,7 +51,8 @@ def read_value(text: str, option: str) -> Any:
         values = parse(f"value = {text}", option)
     except RecipeError as error:
         if text[:1] in ('"', "'", "[", "{") or "\n" in text:
-            raise RecipeError(f"{option}: {text[:80]!r} is not a TOML value, such as 3, 1e-3, true, \"text\", [1, 2]") from error
+            forms = 'such as 3, 1e-3, true, "text", [1, 2]'
+            raise RecipeError(f"{option}: {text[:80]!r} is not a TOML value, {forms}") from error
         return text
     if list(values) != ["value"]:
         raise RecipeError(f"{option}: give one value; repeat the option for more")
@@ -85,6 +87,10 @@ def _put(document: Document, path: KeyPath, value: Any) -> None:
     forget(path, document)
     table[key] = value  # pyright: ignore[reportArgumentType, reportCallIssue]
     document.origins[path] = SET
+    other = (*path[:-1], INSTEAD.get(path, ""))
+    if has(table, other[-1]) and document.origins.get(other) != SET:
+        del table[other[-1]]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        forget(other, document)
 
 
 def _remove(document: Document, text: str) -> None:
@@ -114,7 +120,7 @@ def _descend(document: Document, path: KeyPath, option: str, *, make: bool) -> d
         else:
             raise RecipeError(f"{option}: {dotted(path[: index + 1])} does not exist: {_kind(at)}")
     if not isinstance(at, (dict, list)):
-        raise RecipeError(f"{option}: {dotted(path)} is {_kind(cast(object, at))}, not a table")
+        raise RecipeError(f"{option}: {dotted(path)} is {_kind(at)}, not a table")
     return cast("dict[Any, Any] | list[Any]", at)
 
 
@@ -122,4 +128,3 @@ def _kind(value: object) -> str:
     if isinstance(value, list):
         return f"a list of {len(cast(list[object], value))} items"
     return "a table" if isinstance(value, dict) else f"the value {value!r}"
-

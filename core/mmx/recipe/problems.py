@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mmx.recipe.document import Document
-from mmx.recipe.messages import message, show, show_value
+from mmx.recipe.messages import alternatives, message, show, show_value
 from mmx.recipe.shape import keys_of, slot_at, table_at
 from mmx.recipe.source import KeyPath, at, dotted, has, item
 from mmx.registry import Registries
@@ -36,7 +36,7 @@ class Problem:
     def __str__(self) -> str:
         if self.file == "--set":
             return f"--set {self.key}: {self.message}"
-        return f"{self.file}:{self.line}: {self.key}: {self.message}" if self.line else f"{self.file}: {self.key}: {self.message}"
+        return f"{self.file}{f':{self.line}' if self.line else ''}: {self.key}: {self.message}"
 
 
 def problem(document: Document, path: KeyPath, text: str, *, table: str = "", plugin: bool = False) -> Problem:
@@ -64,18 +64,17 @@ def report(problems: Sequence[Problem], label: str) -> str:
 
 
 def _explain(path: KeyPath, errors: list[ErrorDetails], document: Document, registries: Registries) -> Problem:
-    texts = dict.fromkeys(message(details) for details in errors)
-    text = ", or ".join(texts)
+    text = alternatives([message(details) for details in errors], errors[0]["input"])
     kind = errors[0]["type"]
     if kind == "extra_forbidden":
         text = _unknown(path, document.values, registries)
     elif kind == "missing":
         text = _missing(path, document.values, registries)
+    elif errors[0]["loc"][-1] == "[key]":
+        text = "a name is up to 64 letters, digits, '_' and '-', and starts with a letter"
     elif kind == "string_pattern_mismatch" and (help := _help(path, document.values, registries)):
         text = f"is not allowed to be {show_value(errors[0]['input'])}: {help}"
-    return problem(
-        document, path, text, table=_topic(path, document.values, registries), plugin=kind == "part_plugin"
-    )
+    return problem(document, path, text, table=_topic(path, document.values, registries), plugin=kind == "part_plugin")
 
 
 def _locate(loc: Sequence[str | int], values: object, kind: str) -> KeyPath:

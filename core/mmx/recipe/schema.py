@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic.config import JsonDict
 
 from mmx.config import (
     EncoderConfig,
@@ -57,9 +58,9 @@ class DataTable(Table):
     """Share of the samples read that may be unreadable before the run stops."""
     train: Annotated[PartConfig, Slot("dataset")]
     """The dataset that is trained on."""
-    images: dict[Name, Annotated[TransformConfig, Slot("image_transform")]] = {}
+    images: dict[Name, Annotated[TransformConfig, Slot("image_transform")]] = Field(default_factory=dict)
     """Image views by name, each made by a transform from the picture or from another view."""
-    texts: dict[Name, Annotated[TransformConfig, Slot("text_transform")]] = {}
+    texts: dict[Name, Annotated[TransformConfig, Slot("text_transform")]] = Field(default_factory=dict)
     """Text views by name, each made by a transform from the captions or from another view."""
 
 
@@ -125,10 +126,15 @@ def _name_trackers(value: object) -> object:
     return {name: {"name": name, **table} if isinstance(table, dict) else table for name, table in tables.items()}
 
 
+def _without_default(schema: JsonDict) -> None:
+    """Leave out a default that is only a stand-in."""
+    schema.pop("default", None)
+
+
 class Recipe(Table):
     """All that a run is made from. Read one with :func:`mmx.recipe.load`."""
 
-    name: RunName = "recipe"
+    name: RunName = Field("recipe", json_schema_extra=_without_default)
     """Name of the recipe and of its runs; the file's name if not given."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of weights, order of samples, augmentation and dropout."""
@@ -144,7 +150,7 @@ class Recipe(Table):
     """How pictures become the model's input."""
     losses: Annotated[dict[Name, Annotated[LossConfig, Slot("loss")]], Field(min_length=1)]
     """What is trained, by name; their weighted sum is minimised."""
-    teachers: dict[Name, TeacherTable] = {}
+    teachers: dict[Name, TeacherTable] = Field(default_factory=dict)
     """Copies of the model that follow it, by name."""
     data: DataTable
     """What is trained on."""
@@ -154,11 +160,13 @@ class Recipe(Table):
     """How long and how training runs."""
     checkpoint: CheckpointTable = CheckpointTable()
     """When the run is saved."""
-    evaluators: dict[Name, Annotated[EvaluatorConfig, Slot("evaluator")]] = {}
+    evaluators: dict[Name, Annotated[EvaluatorConfig, Slot("evaluator")]] = Field(default_factory=dict)
     """What is measured, by name."""
     parallel: Annotated[PartConfig, Slot("engine", key="engine")] = Field({"engine": "local"}, validate_default=True)
     """The engine that runs the model, named by ``engine``, and its options; the engine "local" if not given."""
-    trackers: Annotated[dict[Name, Annotated[TrackerConfig, Slot("tracker")]], BeforeValidator(_name_trackers)] = {}
+    trackers: Annotated[dict[Name, Annotated[TrackerConfig, Slot("tracker")]], BeforeValidator(_name_trackers)] = Field(
+        default_factory=dict
+    )
     """What watches the run; a tracker's ``name`` is that of its table if not given."""
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict[str, str])

@@ -20,7 +20,7 @@ KeyPath: TypeAlias = "tuple[str | int, ...]"
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 100
 # tomllib needs minutes for a key of tens of thousands of parts, so such keys are found without it.
-LONG_KEY: Final = re.compile(r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % MAX_DEPTH)
+LONG_KEY: Final = re.compile(r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
 BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 AT_LINE: Final = re.compile(r"^(.*) \(at line (\d+), column (\d+)\)$", re.DOTALL)
 
@@ -46,7 +46,8 @@ def read_text(path: Path, label: str) -> str:
         return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise RecipeError(f"{label}:{line}: is not UTF-8 text (byte 0x{raw[error.start]:02x}); save it as UTF-8") from error
+        byte = f"byte 0x{raw[error.start]:02x}"
+        raise RecipeError(f"{label}:{line}: is not UTF-8 text ({byte}); save it as UTF-8") from error
 
 
 def parse(text: str, label: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Running and evaluating from Python and from the command line."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -9,21 +9,24 @@ from typing import Any, cast
 import torch
 
 from mmx.config import TrackerConfig
-from mmx.errors import CheckpointError
+from mmx.errors import CheckpointError, RecipeError
 from mmx.parts.evaluator import Result
 from mmx.parts.tracker import Tracker
 from mmx.plugins import Plugins
 from mmx.recipe.schema import Recipe
 from mmx.recipe.write import to_toml
-from mmx.run import build
+from mmx.run import build, wording
 from mmx.run.atomic import write_bytes
 from mmx.run.bundle import LoadedModel, load_bundle, loaded_from
+from mmx.run.checkpoint import Store
 from mmx.run.dry import dry_run
+from mmx.run.events import Run
+from mmx.run.folder import open_run
 from mmx.run.layout import RunFolder
 from mmx.run.loaded import Loaded
 from mmx.run.look import evaluate
 from mmx.run.prepare import Prepared, new_folder
-from mmx.run.request import RunResult
+from mmx.run.request import EvalRequest, RunResult
 from mmx.run.session import Session, build_run
 
 Say = Callable[[str], None]
@@ -39,9 +42,9 @@ def run(prepared: Prepared, say: Say) -> RunResult:
     if prepared.request.dry_run:
         return dry_run(built, prepared, say)
     folder = prepared.folder or new_folder(prepared)
-    with folder.lock(), _watched(prepared):
+    with folder.lock(), _watched(prepared.recipe, prepared.plugins, prepared.request.quiet, say):
         resumed = _rewound(folder, prepared.recipe, say) if prepared.folder is not None else None
-        if resumed is not None and resumed.manifest.step >= built.plan.steps:
+        if resumed is not None and resumed.manifest.step >= built.plan.steps and folder.status().status == "finished":
             say(f"{folder.path} has taken all its {built.plan.steps} steps; to train on: --set train.steps=...")
             return RunResult(0, {"run": str(folder.path), "status": "finished", "step": resumed.manifest.step})
         session = Session(built, folder, prepared.plugins, say, prepared.request.argv)
@@ -49,15 +52,39 @@ def run(prepared: Prepared, say: Say) -> RunResult:
     return RunResult(outcome.exit_code, {"run": str(folder.path), **asdict(outcome), **plain(session.results)})
 
 
-def evaluate_run(folder: RunFolder, recipe: Recipe, plugins: Plugins, say: Say) -> tuple[int, dict[str, Result]]:
-    """Run the evaluators of a recipe on the model of a run; returns the step of its weights and what was found.
+def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Say) -> RunResult:
+    """Run the evaluators of a recipe on the model of a run, and bring its report up to date.
 
     Raises:
-        CheckpointError: the run has no model yet.
+        CheckpointError: the run has no model yet, or is being written.
+        RecipeError: the recipe has no evaluator.
     """
-    loaded, step = model_of_run(folder, recipe, plugins, build.engine_of(recipe, plugins.registries).device, say)
-    evaluators = build.evaluators_of(recipe, plugins.registries)
-    return step, evaluate(evaluators, loaded.subject, folder, step, folder.metrics())
+    if not recipe.evaluators:
+        raise RecipeError("the recipe has no evaluator: add a table [evaluators.NAME]")
+    folder = open_run(request.run)
+    with folder.lock(), _watched(recipe, plugins, request.quiet, say):
+        engine = build.engine_of(recipe, plugins.registries)
+        loaded, step = model_of_run(folder, recipe, plugins, engine.device, say)
+        evaluators = build.evaluators_of(recipe, plugins.registries)
+        results = evaluate(evaluators, loaded.subject, folder, step, folder.metrics())
+        total, trained = build.parameters_of(loaded.subject.model)
+        seen = Run(folder.path.name, folder.path, recipe.resolved(), step, step, total, trained, 0, engine.describe())
+        plugins.evaluation_end(seen, results)
+    for name, result in results.items():
+        say("\n".join(numbers_of(name, result)))
+    return RunResult(0, {"run": str(folder.path), "step": step, **plain(results)})
+
+
+def numbers_of(name: str, result: Result) -> list[str]:
+    """Return a line for each number of an evaluator, the headline first."""
+    lines = [name]
+    for key in wording.headline_first(result.headline, result.numbers):
+        number = result.numbers[key]
+        bounds, chance = wording.interval(number), wording.chance(number)
+        notes = [f"95 % {bounds}"] * bool(bounds) + [f"chance {chance}"] * bool(chance)
+        notes += [f"{number.count:,} samples"] * (number.count is not None)
+        lines.append(f"  {key:<22} {wording.value(number):>8}" + (f"  ({', '.join(notes)})" if notes else ""))
+    return lines
 
 
 def model_of_run(
@@ -76,7 +103,9 @@ def model_of_run(
 
 def load_model(path: Path, plugins: Plugins, device: torch.device) -> LoadedModel:
     """Load a model from a run's folder or from a model folder."""
-    return load_bundle(path / "model" if (path / "model" / "model.json").is_file() else path, plugins.registries, device)
+    return load_bundle(
+        path / "model" if (path / "model" / "model.json").is_file() else path, plugins.registries, device
+    )
 
 
 def plain(results: dict[str, Result]) -> dict[str, Any]:
@@ -92,7 +121,7 @@ def _weights(found: Loaded, recipe: Recipe) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in found.tensors["objective"].items() if k.startswith(prefix)}
 
 
-def _store(folder: RunFolder, recipe: Recipe) -> Any:
+def _store(folder: RunFolder, recipe: Recipe) -> Store:
     return folder.store(recipe.checkpoint.keep_last, recipe.checkpoint.keep_best)
 
 
@@ -112,10 +141,9 @@ def _rewound(folder: RunFolder, recipe: Recipe, say: Say) -> Loaded | None:
 
 
 @contextmanager
-def _watched(prepared: Prepared) -> Iterator[None]:
+def _watched(recipe: Recipe, plugins: Plugins, quiet: bool, say: Say) -> Generator[None]:
     """Register the recipe's trackers, and those that every run has, for this run only."""
-    plugins, quiet = prepared.plugins, prepared.request.quiet
-    configs = {name: cast(TrackerConfig, config) for name, config in prepared.recipe.trackers.items()}
+    configs = dict(recipe.trackers)
     named = {config.name for config in configs.values()}
     for entry in plugins.registries["tracker"]:
         kind = cast("type[TrackerConfig]", entry.config)
@@ -132,4 +160,7 @@ def _watched(prepared: Prepared) -> Iterator[None]:
     finally:
         for name, tracker in added:
             plugins.remove(name)
-            tracker.close()
+            try:
+                tracker.close()
+            except (Exception, SystemExit) as error:
+                say(f"{name}: it could not be closed, which is ignored: {type(error).__name__}: {error}")

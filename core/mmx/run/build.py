@@ -7,9 +7,9 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 
+from mmx.config import EncoderConfig, PartConfig, TransformConfig
 from mmx.data.order import Order
 from mmx.data.views import ImageView, Reader, TextView, needed
-from mmx.config import EncoderConfig, PartConfig, TransformConfig
 from mmx.errors import MmxError, PluginError, RecipeError
 from mmx.learn.group import Group
 from mmx.learn.model import Model
@@ -152,7 +152,12 @@ def reader_of(recipe: Recipe, registries: Registries, objective: Objective, read
 
 
 def _views(
-    registries: Registries, kind: str, configs: Mapping[str, TransformConfig], wanted: set[str], need: object, table: str
+    registries: Registries,
+    kind: str,
+    configs: Mapping[str, TransformConfig],
+    wanted: set[str],
+    need: object,
+    table: str,
 ) -> dict[str, tuple[Any, str | None]]:
     order = needed(wanted, {name: config.of for name, config in configs.items()}, table)
     return {name: (part(registries, kind, configs[name], need), configs[name].of) for name in order}

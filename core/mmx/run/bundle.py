@@ -17,7 +17,6 @@ from torch import Tensor
 from mmx.config import EncoderConfig, PartConfig
 from mmx.data.pixels import preprocess
 from mmx.errors import CheckpointError
-from mmx.learn.model import Model
 from mmx.parts.batch import Pixels
 from mmx.parts.evaluator import Subject
 from mmx.recipe.schema import PreprocessTable, Recipe
@@ -53,12 +52,20 @@ class LoadedModel:
 
 
 def save_bundle(folder: Path, recipe: Recipe, weights: Mapping[str, Tensor], step: int) -> None:
-    """Write ``model.safetensors`` and ``model.json``, each under a temporary name first."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``model.safetensors`` and ``model.json``, each under a temporary name first.
+
+    Raises:
+        CheckpointError: they cannot be written.
+    """
     resolved = recipe.resolved()
     description = {"format": FORMAT, "step": step, **{name: resolved[name] for name in _TABLES}}
-    write_bytes(folder / "model.safetensors", save_tensors({k: v.detach().cpu().contiguous().clone() for k, v in weights.items()}))
-    write_bytes(folder / "model.json", (json.dumps(description, indent=2) + "\n").encode())
+    data = save_tensors({k: v.detach().cpu().contiguous().clone() for k, v in weights.items()})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / "model.safetensors", data)
+        write_bytes(folder / "model.json", (json.dumps(description, indent=2) + "\n").encode())
+    except OSError as error:
+        raise CheckpointError(f"the model cannot be written to {folder}: {error.strerror}; mend this, then resume") from error
 
 
 def load_bundle(folder: Path, registries: Registries, device: torch.device) -> LoadedModel:
@@ -73,17 +80,25 @@ def load_bundle(folder: Path, registries: Registries, device: torch.device) -> L
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a model folder (model.json and model.safetensors): {error}") from error
     if tables.get("format") != FORMAT:
-        raise CheckpointError(f"{folder / 'model.json'} has format {tables.get('format')}; this mmx reads format {FORMAT}")
+        raise CheckpointError(
+            f"{folder / 'model.json'} has format {tables.get('format')}; this mmx reads format {FORMAT}"
+        )
     return _assemble(_parts(tables, registries, folder), tables, registries, weights, device)
 
 
-def loaded_from(recipe: Recipe, registries: Registries, weights: Mapping[str, Tensor], device: torch.device) -> LoadedModel:
+def loaded_from(
+    recipe: Recipe, registries: Registries, weights: Mapping[str, Tensor], device: torch.device
+) -> LoadedModel:
     """Build the model of a recipe with these weights."""
     return _assemble(recipe, recipe.resolved(), registries, weights, device)
 
 
 def _assemble(
-    parts: build.ModelParts, tables: Mapping[str, Any], registries: Registries, weights: Mapping[str, Tensor], device: torch.device
+    parts: build.ModelParts,
+    tables: Mapping[str, Any],
+    registries: Registries,
+    weights: Mapping[str, Tensor],
+    device: torch.device,
 ) -> LoadedModel:
     read = build.reading(parts, registries)
     model, _ = build.model_of(parts, registries, read)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import final
 
@@ -28,14 +28,14 @@ class Clock:
         return time.monotonic() - self._start
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self) -> Generator[None]:
         """Count what happens inside as waiting for data."""
         before = time.monotonic()
         yield
         self._waited += time.monotonic() - before
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def aside(self) -> Generator[None]:
         """Leave what happens inside out of the rates."""
         before = time.monotonic()
         yield

@@ -47,7 +47,9 @@ def deep_check(recipe: Recipe, registries: Registries, say: Callable[[str], None
     bad = [row for row in rows if isinstance(row, Bad)]
     if len(bad) == len(rows):
         raise DataError(f"none of the first {len(rows)} samples can be used; {bad[0].key}: {bad[0].reason}")
-    say(f"data.train: {many(len(dataset))} samples, {steps:,} steps of {recipe.data.batch}; read {len(rows) - len(bad)} of {len(rows)}")
+    say(
+        f"data.train: {many(len(dataset))} samples, {steps:,} steps of {recipe.data.batch}; read {len(rows) - len(bad)} of {len(rows)}"
+    )
     _forward(objective, collate(rows).batch)
     for name, config in recipe.evaluators.items():
         if config.data is not None:
@@ -77,5 +79,7 @@ def _readable(name: str, dataset: Dataset, say: Callable[[str], None]) -> None:
         except BadSampleError as error:
             problems.append(str(error))
     if len(problems) == min(SAMPLES, len(dataset)):
-        raise DataError(f"evaluators.{name}: none of the first samples can be read: {problems[0] if problems else 'there are none'}")
+        raise DataError(
+            f"evaluators.{name}: none of the first samples can be read: {problems[0] if problems else 'there are none'}"
+        )
     say(f"evaluators.{name}: {many(len(dataset))} samples")

@@ -8,6 +8,7 @@ from typing import Final
 import torch
 
 from mmx.data.loader import stream
+from mmx.data.order import Ticket
 from mmx.learn.objective import Share
 from mmx.parts.batch import Batch
 from mmx.run.build import parameters_of
@@ -35,6 +36,7 @@ def dry_run(built: Built, prepared: Prepared, say: Callable[[str], None]) -> Run
     """Measure and print parameters, memory, steps and time."""
     plan = built.plan
     say("reading the first batch and timing a few rows; nothing is trained")
+    plan.reader[Ticket(0, 0)]  # opens files and builds tables once
     started = time.monotonic()
     loaded = next(stream(plan.reader, plan.order, 0, 1, 0, pin=False))
     reading = (time.monotonic() - started) / max(1, len(loaded.batch.keys))
@@ -130,7 +132,10 @@ def _table(facts: dict[str, float | int | str], built: Built, measured: Measured
         ("samples", f"{many(int(facts['samples']))} an epoch"),
         ("steps", f"{facts['steps']:,} of {facts['batch']} images = {facts['epochs']:.1f} epochs"),
         ("memory", f"about {float(facts['memory_bytes']) / _GIB:.2f} GiB: weights, gradients, AdamW, activations"),
-        ("reading", f"{1000 * float(facts['data_seconds_per_image']):.2f} ms an image, {built.recipe.data.workers} workers"),
+        (
+            "reading",
+            f"{1000 * float(facts['data_seconds_per_image']):.2f} ms an image, {built.recipe.data.workers} workers",
+        ),
         ("speed", f"about {facts['images_per_second']:.0f} images/s"),
         ("time", f"about {duration(float(facts['seconds']))}, evaluation and checkpoints not counted"),
     ]

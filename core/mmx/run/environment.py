@@ -19,12 +19,13 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 def describe(argv: Sequence[str]) -> dict[str, Any]:
     """Return the environment as plain values, secrets in the command masked."""
+    machine = os.uname()
     return {
         "mmx": mmx_version(),
         "python": platform.python_version(),
         "torch": version("torch"),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
+        "platform": f"{machine.sysname} {machine.release}",
+        "machine": machine.machine,
         "cpus": os.cpu_count(),
         "commit": commit(Path()),
         "plugins": plugins(),

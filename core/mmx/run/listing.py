@@ -29,7 +29,7 @@ class Candidate:
 
 def candidates(folder: Path) -> list[Candidate]:
     """Return what looks like a checkpoint, newest first."""
-    found = [_candidate(folder, name) for name in names(folder)]
+    found = [candidate(folder / name) for name in names(folder)]
     return sorted((one for one in found if one is not None), reverse=True)
 
 
@@ -56,6 +56,7 @@ def free_path(folder: Path, step: int) -> Path:
     return path
 
 
-def _candidate(folder: Path, name: str) -> Candidate | None:
-    match = _NAME.fullmatch(name)
-    return Candidate(int(match[1]), int(match[2] or 0), folder / name) if match else None
+def candidate(path: Path) -> Candidate | None:
+    """Return what a folder's name says, None if it is not the name of a checkpoint."""
+    match = _NAME.fullmatch(path.name)
+    return Candidate(int(match[1]), int(match[2] or 0), path) if match else None

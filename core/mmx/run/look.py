@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 
+from mmx.errors import CheckpointError
 from mmx.learn.objective import Objective
 from mmx.learn.rng import RandomState
 from mmx.learn.teacher import Teacher
@@ -37,7 +38,12 @@ def evaluate(
         subject.model.train(training)
         state.restore(device)
     for name, result in results.items():
-        write_result(folder.evaluations / f"step-{step:08d}", name, result)
+        try:
+            write_result(folder.evaluations / f"step-{step:08d}", name, result)
+        except OSError as error:
+            raise CheckpointError(f"the evaluation of step {step} cannot be written: {error}; mend this, then resume") from error
         numbers = {number: asdict(value) for number, value in result.numbers.items()}
-        metrics.append({"kind": "evaluation", "step": step, "evaluator": name, "headline": result.headline, "numbers": numbers})
+        metrics.append(
+            {"kind": "evaluation", "step": step, "evaluator": name, "headline": result.headline, "numbers": numbers}
+        )
     return results

@@ -86,7 +86,7 @@ def decode(data: bytes) -> Manifest:
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"{NAME} is not valid: {where}: {first['msg']}") from None
     if manifest.encode() != data:
-        raise ValueError(f"{NAME} was changed: it does not match its own sha256")
+        raise ValueError(f"{NAME} was changed or cut short: it does not match its own sha256")
     return manifest
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mmx.errors import RecipeError
 from mmx.plugins import Plugins
@@ -21,7 +20,17 @@ from mmx.run.layout import RunFolder
 from mmx.run.request import RunRequest
 
 Say = Callable[[str], None]
-SAFE: Final = ("name", "optim", "train", "checkpoint", "evaluators", "trackers", "parallel", "data.workers", "data.bad_samples")
+SAFE: Final = (
+    "name",
+    "optim",
+    "train",
+    "checkpoint",
+    "evaluators",
+    "trackers",
+    "parallel",
+    "data.workers",
+    "data.bad_samples",
+)
 """What may change when a run is resumed; everything else decides what the weights and the samples so far mean."""
 _FIXED: Final = ("train.ema",)
 
@@ -37,15 +46,20 @@ class Prepared:
     """The run to go on with; None starts a new one."""
 
 
-def prepare(request: RunRequest, say: Say) -> Prepared:
+def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Prepared:
     """Find the recipe and, if asked, the run to go on with; check everything that needs no torch.
+
+    Args:
+        request: what was asked for.
+        say: is told what was found.
+        plugins: those of this run; the installed ones if not given.
 
     Raises:
         RecipeError: the recipe does not hold, or changes what a resumed run must keep.
         CheckpointError: there is no such run.
     """
-    plugins = Plugins(say=say)
-    folder = _run_to_resume(request, say)
+    plugins = plugins or Plugins(say=say)
+    folder = _run_to_resume(request, plugins, say)
     if folder is None:
         if request.recipe is None:
             raise RecipeError("which recipe? For example: mmx run recipes/quickstart.toml")
@@ -58,14 +72,17 @@ def prepare(request: RunRequest, say: Say) -> Prepared:
     return Prepared(request, recipe, plugins, folder)
 
 
-def _run_to_resume(request: RunRequest, say: Say) -> RunFolder | None:
+def _run_to_resume(request: RunRequest, plugins: Plugins, say: Say) -> RunFolder | None:
     if request.resume is None:
         return None
     if request.resume != "auto":
         return open_run(Path(request.resume))
     if request.recipe is None:
-        raise RecipeError("--resume auto needs the recipe whose newest unfinished run goes on: mmx run RECIPE --resume auto")
-    return find_unfinished(request.out, str(request.recipe), say)
+        raise RecipeError(
+            "--resume auto needs the recipe whose newest unfinished run goes on: mmx run RECIPE --resume auto"
+        )
+    recipe = load(find_recipe(request.recipe).path, request.overrides, request.unset, plugins.registries)
+    return find_unfinished(request.out, recipe.name, say)
 
 
 def new_folder(prepared: Prepared) -> RunFolder:
@@ -93,12 +110,15 @@ def _compare(before: Recipe, after: Recipe, say: Say) -> None:
 
 
 def _safe(key: str) -> bool:
-    under = lambda table: key == table or key.startswith(f"{table}.")  # noqa: E731
-    return any(under(table) for table in SAFE) and not any(under(table) for table in _FIXED)
+    return any(_under(key, table) for table in SAFE) and not any(_under(key, table) for table in _FIXED)
+
+
+def _under(key: str, table: str) -> bool:
+    return key == table or key.startswith(f"{table}.")
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= _flat(cast(dict[str, Any], value), f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

@@ -48,7 +48,10 @@ def write_result(folder: Path, name: str, result: Result) -> Path:
         numbers=dict(result.numbers),
         tables={table: [dict(row) for row in rows] for table, rows in result.tables.items()},
         pictures={
-            grid: [_store(folder, f"{stem}.{quote(grid, safe='')}.{index:03}.png", picture) for index, picture in enumerate(row)]
+            grid: [
+                _store(folder, f"{stem}.{quote(grid, safe='')}.{index:03}.png", picture)
+                for index, picture in enumerate(row)
+            ]
             for grid, row in result.pictures.items()
         },
     )
@@ -75,7 +78,9 @@ def read_result(path: Path) -> Result:
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
         where = ".".join(map(str, found["loc"])) or "the file"
-        raise CheckpointError(f"{path} is not a stored evaluation ({where}: {found['msg']}); run mmx eval again") from error
+        raise CheckpointError(
+            f"{path} is not a stored evaluation ({where}: {found['msg']}); run mmx eval again"
+        ) from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read {error.filename}: {error.strerror}; run mmx eval again") from error
     return Result(stored.headline, stored.numbers, stored.tables, pictures)
@@ -84,8 +89,12 @@ def read_result(path: Path) -> Result:
 def _load(folder: Path, row: Sequence[_Picture]) -> tuple[Picture, ...]:
     for picture in row:
         if Path(picture.file).name != picture.file:
-            raise CheckpointError(f"{folder}: the picture '{picture.file}' is not a file of this folder; run mmx eval again")
-    return tuple(Picture(item.key, (folder / item.file).read_bytes(), item.truth, item.guesses, item.rank) for item in row)
+            raise CheckpointError(
+                f"{folder}: the picture '{picture.file}' is not a file of this folder; run mmx eval again"
+            )
+    return tuple(
+        Picture(item.key, (folder / item.file).read_bytes(), item.truth, item.guesses, item.rank) for item in row
+    )
 
 
 def read_results(folder: Path) -> dict[str, Result]:

@@ -1,12 +1,12 @@
 """One training run from start to end: build, resume, train, and tell observers and the run folder about it."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import cast, final
+from typing import final
 
 import torch
 
-from mmx.config import EvaluatorConfig
 from mmx.data.order import Order
 from mmx.errors import MmxError, RecipeError
 from mmx.learn.accumulate import inexact
@@ -64,7 +64,7 @@ def build_run(recipe: Recipe, plugins: Plugins) -> Built:
     table = recipe.optim
     optimizer = adamw(objective, table.lr, table.betas, table.eps, table.weight_decay)
     schedule = Schedule(table.lr, table.min_lr, table.warmup, steps, table.schedule)
-    plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, start=0, spent=0.0, skipped=0)
+    plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, 0, 0.0, 0, 0)
     return Built(recipe, read, objective, engine, evaluators, plan)
 
 
@@ -94,12 +94,12 @@ class Session:
             loop = Loop(plan, Moments(self._record, self._evaluate, self._save, self.say), self._ledger, stops)
             try:
                 stop = loop.run()
+                outcome = self._stopped(loop, stop) if stop is not None else self._finished(loop)
             except BaseException as error:
-                self._end(self._failed(loop, error))
+                self._fail(loop, error)
                 raise
             finally:
                 self._ledger.close()
-            outcome = self._stopped(loop, stop) if stop is not None else self._finished(loop)
         return self._end(outcome)
 
     def _prepare(self, resumed: Loaded | None) -> Plan:
@@ -109,7 +109,13 @@ class Session:
             return plan
         restore(plan.objective, engine, resumed.tensors, resumed.values)
         values = resumed.values
-        return replace(plan, start=resumed.manifest.step, spent=values["seconds"], skipped=values["skipped"])
+        return replace(
+            plan,
+            start=resumed.manifest.step,
+            spent=values["seconds"],
+            skipped=values["skipped"],
+            skipped_in_epoch=values["skipped_in_epoch"],
+        )
 
     def _announce(self, plan: Plan) -> Run:
         total, trained = build.parameters_of(plan.objective.model)
@@ -136,24 +142,29 @@ class Session:
         self._plugins.step_end(self._run, step)
 
     def _evaluate(self, step: int, ending: bool) -> float | None:
-        configs = {name: cast(EvaluatorConfig, config) for name, config in self.built.recipe.evaluators.items()}
+        configs = self.built.recipe.evaluators
         due = [name for name, c in configs.items() if ending or (c.every and step % c.every == 0)]
         if not due:
             return None
         subject = subject_of(self.built.objective, self.built.read)
-        results = evaluate({name: self.built.evaluators[name] for name in due}, subject, self.folder, step, self._metrics)
+        results = evaluate(
+            {name: self.built.evaluators[name] for name in due}, subject, self.folder, step, self._metrics
+        )
         self._plugins.evaluation_end(self._run, results)
         self.results |= results
         first = next(iter(configs))
-        return results[first].numbers[results[first].headline].value if first in results else None
+        value = results[first].numbers[results[first].headline].value if first in results else math.nan
+        return value if math.isfinite(value) else None
 
-    def _save(self, step: int, seconds: float, skipped: int, headline: float | None) -> None:
+    def _save(self, step: int, progress: Mapping[str, float], headline: float | None) -> None:
         tensors, values = capture(self.built.objective, self.built.engine)
         self._ledger.sync()
-        self._store.save(step, tensors, {**values, "seconds": seconds, "skipped": skipped}, headline)
+        self._store.save(step, tensors, {**values, **progress}, headline)
         self.folder.write_status("running", step)
 
     def _finished(self, loop: Loop) -> Outcome:
+        if not self.results:  # all steps had been taken before this start
+            self._evaluate(loop.step, ending=True)
         subject = subject_of(self.built.objective, self.built.read)
         save_bundle(self.folder.model, self.built.recipe, subject.model.state_dict(), loop.step)
         return Outcome("finished", "", loop.step, loop.seconds, 0, "")
@@ -161,10 +172,14 @@ class Session:
     def _stopped(self, loop: Loop, stop: Stop) -> Outcome:
         return Outcome("stopped", stop.reason, loop.step, loop.seconds, stop.exit_code, self._resume_command())
 
-    def _failed(self, loop: Loop, error: BaseException) -> Outcome:
+    def _fail(self, loop: Loop, error: BaseException) -> None:
+        """Write down a failure; where even that fails, the first error is the one to show."""
         code = error.exit_code if isinstance(error, MmxError) else 130 if isinstance(error, KeyboardInterrupt) else 1
         reason = str(error) or type(error).__name__
-        return Outcome("failed", reason, loop.step, loop.seconds, code, self._resume_command())
+        try:
+            self._end(Outcome("failed", reason, loop.step, loop.seconds, code, self._resume_command()))
+        except MmxError as second:
+            self.say(str(second))
 
     def _resume_command(self) -> str:
         return f"mmx run --resume {self.folder.path}"

@@ -1,14 +1,15 @@
 """The training loop. With objective.py, batch.py and one plugin, this is what there is to read (docs/walk.md)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 from torch import Tensor
 
-from mmx.data.loader import Budget, stream
+from mmx.data.loader import Budget, named, stream, workers_watched
 from mmx.data.order import Order
 from mmx.data.views import Loaded, Reader
 from mmx.errors import DataError, TrainingError
@@ -20,7 +21,7 @@ from mmx.recipe.schema import Recipe
 from mmx.run.clock import Clock
 from mmx.run.events import Step
 from mmx.run.ledger import Ledger
-from mmx.run.signals import EXIT_CODES, TIME_LIMIT, StopRequests
+from mmx.run.signals import EXIT_CODES, TIME_LIMIT, Stopping, StopRequests
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Plan:
     """Seconds of training before this start."""
     skipped: int
     """Bad samples before this start."""
+    skipped_in_epoch: int
+    """Those of the epoch that this start is in."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class Moments:
     record: Callable[[Step], None]
     evaluate: Callable[[int, bool], float | None]
     """Evaluate what is due after a step (or at the end) and return the headline number, if there is one."""
-    save: Callable[[int, float, int, float | None], None]
-    """Save a checkpoint: step, seconds, bad samples so far, headline."""
+    save: Callable[[int, Mapping[str, float], float | None], None]
+    """Save a checkpoint: step, values to go on with, headline."""
     say: Callable[[str], None]
 
 
@@ -75,7 +78,9 @@ class Loop:
         self._clock = Clock(plan.spent)
         self._saved = plan.start
         self._saved_at = self._clock.seconds
-        self._budget = Budget(plan.recipe.data.bad_samples, plan.order.samples, moments.say)
+        epoch, _ = plan.order.place(max(0, plan.start - 1))
+        share, samples = plan.recipe.data.bad_samples, plan.order.samples
+        self._budget = Budget(share, samples, moments.say, epoch, plan.skipped, plan.skipped_in_epoch)
 
     @property
     def seconds(self) -> float:
@@ -91,16 +96,25 @@ class Loop:
         """
         plan = self.plan
         plan.objective.train()
-        data = stream(plan.reader, plan.order, plan.start, plan.steps, plan.recipe.data.workers, plan.engine.device.type == "cuda")
+        pin = plan.engine.device.type == "cuda"
+        data = stream(plan.reader, plan.order, plan.start, plan.steps, plan.recipe.data.workers, pin)
         stop = self._why_stop()
-        while self.step < plan.steps and stop is None:
-            with self._clock.waiting():
-                loaded = next(data)
-            self._take(loaded)
-            stop = self._why_stop() if self.step < plan.steps else None
-            with self._clock.aside():
-                self._look_and_save(ending=self.step == plan.steps, stopping=stop is not None)
+        with closing(data), workers_watched():
+            while self.step < plan.steps and stop is None:
+                loaded = self._next(data)
+                if loaded is not None:
+                    self._take(loaded)
+                with self._clock.aside():
+                    stop = self._look_and_save(self._why_stop())
         return stop
+
+    def _next(self, data: Iterator[Loaded]) -> Loaded | None:
+        """Wait for the samples of the next step; None if a request to stop came first."""
+        try:
+            with self._clock.waiting(), self._stops.at_once():
+                return next(data)
+        except Stopping:
+            return None
 
     def _take(self, loaded: Loaded) -> None:
         """Take one step: gradients, update, clamp, teachers, queues, ledger."""
@@ -108,7 +122,10 @@ class Loop:
         epoch, first = plan.order.place(step)
         self._budget.spend(loaded.bad, epoch)
         if len(loaded.batch.keys) < plan.recipe.train.micro_batches:
-            raise DataError(f"step {step + 1} has {len(loaded.bad)} bad samples and too few good ones to train on")
+            raise DataError(
+                f"step {step + 1} has {len(loaded.bad)} bad samples and too few good ones to train on. "
+                f"Among them: {named(loaded.bad)}. Mend the data"
+            )
         batch = replace(loaded.batch, step=step).to(plan.engine.device)
         rate = plan.schedule.at(step)
         for group in plan.optimizer.param_groups:
@@ -123,7 +140,9 @@ class Loop:
             plan.objective.after_step(batch)
         self.step += 1
         self._clock.step(len(batch.keys))
-        self._ledger.append(self.step, epoch, first, plan.order.batch, batch.keys, [bad.key for bad in loaded.bad], loss)
+        self._ledger.append(
+            self.step, epoch, first, plan.order.batch, batch.keys, [bad.key for bad in loaded.bad], loss
+        )
         if self.step % plan.recipe.train.log_every == 0 or self.step == plan.steps:
             self._record(loss, parts, rate, norm)
 
@@ -160,27 +179,43 @@ class Loop:
                 seconds=self.seconds,
                 waited=waited,
                 left=left,
-                skipped=plan.skipped + self._budget.total,
+                skipped=self._budget.total,
             )
         )
 
-    def _look_and_save(self, ending: bool, stopping: bool) -> None:
-        headline = None if stopping else self.moments.evaluate(self.step, ending)
-        if ending or stopping or headline is not None or self._due():
-            self.moments.save(self.step, self.seconds, self.plan.skipped + self._budget.total, headline)
-            self._saved, self._saved_at = self.step, self.seconds
+    def _look_and_save(self, stop: Stop | None) -> Stop | None:
+        """Evaluate and save what is due after a step; return why to stop, since that may come up meanwhile."""
+        ending, headline = self.step == self.plan.steps, None
+        try:
+            if stop is None:
+                with self._stops.at_once():
+                    headline = self.moments.evaluate(self.step, ending)
+        except Stopping:
+            stop = self._why_stop()
+        except Exception:
+            self._save(None)  # what cannot be measured is not lost
+            raise
+        due = ending or stop is not None or headline is not None or self._due()
+        if due and self.step > self._saved:
+            self._save(headline)
+        return stop
+
+    def _save(self, headline: float | None) -> None:
+        budget = self._budget
+        values = {"seconds": self.seconds, "skipped": budget.total, "skipped_in_epoch": budget.in_epoch}
+        self.moments.save(self.step, values, headline)
+        self._saved, self._saved_at = self.step, self.seconds
 
     def _due(self) -> bool:
         table = self.plan.recipe.checkpoint
         by_steps = table.every_steps is not None and self.step - self._saved >= table.every_steps
-        by_time = table.every_minutes is not None and self.seconds - self._saved_at >= 60 * table.every_minutes
-        return by_steps or by_time
+        return by_steps or self.seconds - self._saved_at >= 60 * table.every_minutes
 
     def _why_stop(self) -> Stop | None:
         name = self._stops.received
         if name is not None:
             return Stop(f"received {name}", EXIT_CODES[name])
         minutes = self.plan.recipe.train.max_minutes
-        if minutes is not None and self.seconds - self.plan.spent >= 60 * minutes:
+        if minutes is not None and self.step < self.plan.steps and self.seconds - self.plan.spent >= 60 * minutes:
             return Stop(f"reached train.max_minutes = {minutes}", TIME_LIMIT)
         return None

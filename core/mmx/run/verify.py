@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmx.run import manifest
 from mmx.run.atomic import open_regular
+from mmx.run.listing import candidate
 from mmx.run.manifest import InvalidCheckpointError, Manifest, Record
 
 
@@ -26,9 +27,13 @@ def read_manifest(path: Path) -> Manifest:
     except OSError as error:
         raise InvalidCheckpointError(path, _reason(error, manifest.NAME)) from error
     try:
-        return manifest.decode(data)
+        found = manifest.decode(data)
     except ValueError as error:
         raise InvalidCheckpointError(path, str(error)) from None
+    named = candidate(path)
+    if named is not None and named.step != found.step:
+        raise InvalidCheckpointError(path, f"it was renamed: its manifest is of step {found.step}")
+    return found
 
 
 def read_files(path: Path) -> tuple[Manifest, dict[str, bytes]]:

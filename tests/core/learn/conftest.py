@@ -7,7 +7,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # the toys, also for the spawned processes
 
-from pair import Pair  # noqa: E402
+from pair import Pair
 
 
 @pytest.fixture(scope="session")

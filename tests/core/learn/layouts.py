@@ -1,8 +1,7 @@
 """The same steps on any layout: one process or the two of a pair, in any number of micro-batches."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -15,7 +14,7 @@ from mmx.learn.accumulate import Worker, accumulate, unreached
 from mmx.learn.group import Group, SoloGroup, TorchGroup
 from mmx.learn.objective import Features, Objective, Share
 from mmx.parts.batch import Batch
-from toys.systems import batch_for, build
+from toys.systems import Build, batch_for
 
 Arrays = dict[str, np.ndarray]
 
@@ -109,12 +108,55 @@ def _mean(group: Group, part: Tensor) -> float:
     return float(group.sum(part) / group.size)
 
 
-def train(system: str, micro_batches: int, steps: int = 3, build: Callable[[str, Group], Objective] = build) -> Outcome:
+def train(build: Build, micro_batches: int, steps: int = 3) -> Outcome:
     """Train a system for some steps: on all ranks where there are several, or in this process."""
-    group: Group = TorchGroup(dist.group.WORLD) if dist.is_initialized() else SoloGroup()
-    objective = build(system, group)
-    batches = [here(batch_for(objective, step), group) for step in range(steps)]
+    objective = start(build, world())
+    batches = [here(batch_for(objective, step), objective.group) for step in range(steps)]
     names = freeze_unreached(objective, batches[0])
-    worker = Replicated(objective) if group.size > 1 else Alone(objective)
-    outcome = run(objective, worker, batches, micro_batches)
-    return Outcome(names, outcome.parts, outcome.gradients, outcome.state)
+    return replace(run(objective, worker_for(objective), batches, micro_batches), unreached=names)
+
+
+def world() -> Group:
+    """Return the group of all processes, or this one alone where there is one."""
+    return TorchGroup(known_group(dist.group.WORLD)) if dist.is_initialized() else SoloGroup()
+
+
+def known_group(group: object) -> dist.ProcessGroup:
+    """Return a process group that exists on this rank."""
+    assert isinstance(group, dist.ProcessGroup)
+    return group
+
+
+def start(build: Build, group: Group) -> Objective:
+    """Build a system, always with the same weights."""
+    torch.manual_seed(0)
+    return build(group)
+
+
+def worker_for(objective: Objective) -> Worker:
+    """Return the worker that this process needs."""
+    return Replicated(objective) if dist.is_initialized() else Alone(objective)
+
+
+def assert_same(found: Arrays, expected: Arrays) -> None:
+    """Check equality to fp64 rounding."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def assert_alike(found: Outcome, expected: Outcome) -> None:
+    """Check that two layouts trained alike."""
+    assert found.unreached == expected.unreached
+    for mine, theirs in zip(found.parts, expected.parts, strict=True):
+        assert mine.keys() == theirs.keys()
+        np.testing.assert_allclose([mine[name] for name in theirs], list(theirs.values()), rtol=1e-12, atol=1e-12)
+    for mine, theirs in zip(found.gradients, expected.gradients, strict=True):
+        assert_same(mine, theirs)
+    assert_same(found.state, expected.state)
+
+
+def difference(found: Arrays, expected: Arrays) -> float:
+    """Return how far apart two sets of gradients are, relative to the expected ones' length."""
+    apart = sum(float(np.square(found[name] - value).sum()) for name, value in expected.items())
+    return (apart / sum(float(np.square(value).sum()) for value in expected.values())) ** 0.5

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -32,7 +33,7 @@ class Pair:
 
     def __init__(self) -> None:
         self._processes: list[SpawnProcess] = []
-        self._pipes: list[Connection] = []
+        self._pipes: list[Any] = []
 
     def __call__(self, task: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> list[R]:
         """Run a task on both ranks and return what each returned, in rank order."""
@@ -71,6 +72,7 @@ class Pair:
 
 
 def _serve(rank: int, store: str, pipe: Connection) -> None:
+    warnings.simplefilter("error")
     torch.set_num_threads(1)
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")

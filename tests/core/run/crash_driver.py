@@ -1,7 +1,8 @@
 """Saves one checkpoint again and again, with a fault at every call that changes the disk. Runs without torch.
 
-Usage: crash_driver.py BASE PAYLOAD OUT. For every saver and mode, and for every n, the run in BASE is copied to
-OUT/<saver>/<mode>/<n> and PAYLOAD's files are saved there as step 4 by a forked process whose n-th call has the fault.
+Usage: crash_driver.py FOLDER. For every saver and mode, and for every n, the run in FOLDER/base (for "first": in
+FOLDER/empty) is copied to FOLDER/out/<saver>/<mode>/<n>, and the files of FOLDER/payload are saved there as step 4 by
+a forked process whose n-th call has the fault.
 Prints JSON: for each saver and mode the outcome of each n, and the calls of a save without a fault.
 """
 
@@ -32,8 +33,9 @@ Saver = Callable[[Path, dict[str, bytes]], None]
 class Faults:
     """Wraps the calls of ``os`` that change the disk; the n-th of them gets the fault."""
 
-    def __init__(self, at: int, mode: str, fired: Callable[[], None]) -> None:
-        self.at, self.mode, self.fired = at, mode, fired
+    def __init__(self, at: int, mode: str, tell: int) -> None:
+        self.at, self.mode, self.tell = at, mode, tell
+        self.write = os.write
         self.count = 0
         self.trace: list[tuple[str, str]] = []
         self.paths: dict[int, str] = {}
@@ -49,7 +51,7 @@ class Faults:
             self.count += 1
             self.trace.append((name, self.paths.get(args[0], "?") if type(args[0]) is int else str(args[0])))
             if self.count == self.at:
-                self.fired()
+                self.write(self.tell, b"!")
                 return self.fault(name, real, args, kwargs)
             if self.mode == "no space from then on" and 0 < self.at < self.count and name in ("open", "write", "mkdir"):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(args[0]))
@@ -139,8 +141,7 @@ def enumerate_points(saver: Saver, mode: str, base: Path, files: dict[str, bytes
         run = out / str(at)
         shutil.copytree(base, run)
         reader, writer = os.pipe()
-        write = os.write
-        status = attempt(saver, run, files, Faults(at, mode, lambda to=writer: void(write(to, b"!"))))
+        status = attempt(saver, run, files, Faults(at, mode, writer))
         os.close(writer)
         fired = os.read(reader, 1) == b"!"
         os.close(reader)
@@ -151,14 +152,10 @@ def enumerate_points(saver: Saver, mode: str, base: Path, files: dict[str, bytes
     raise AssertionError(f"{mode}: more than {LIMIT} calls")
 
 
-def void(_: object) -> None:
-    """Drop a value."""
-
-
 def trace(base: Path, files: dict[str, bytes], out: Path) -> list[tuple[str, str]]:
     """Return the calls of a save without a fault, in order, with paths from the run's folder."""
     shutil.copytree(base, out)
-    faults = Faults(0, "", lambda: None)
+    faults = Faults(0, "", -1)
     before = {name: getattr(os, name) for name in CALLS}
     faults.install()
     save_with_store(out, files)
@@ -167,16 +164,19 @@ def trace(base: Path, files: dict[str, bytes], out: Path) -> list[tuple[str, str
     return [(name, os.path.relpath(path, out)) for name, path in faults.trace]
 
 
-def main(base: Path, payload: Path, out: Path) -> None:
-    files = {path.name: path.read_bytes() for path in sorted(payload.iterdir())}
-    savers: dict[str, Saver] = {"store": save_with_store, "in place": save_in_place}
+def main(folder: Path) -> None:
+    files = {path.name: path.read_bytes() for path in sorted((folder / "payload").iterdir())}
+    base, empty, out = folder / "base", folder / "empty", folder / "out"
     report: dict[str, Any] = {"trace": trace(base, files, out / "trace")}
-    for name, saver in savers.items():
-        modes = MODES if name == "store" else MODES[:3]
-        report[name] = {mode: enumerate_points(saver, mode, base, files, out / name / mode) for mode in modes}
+    for name, saver, start, modes in (
+        ("store", save_with_store, base, MODES),
+        ("first", save_with_store, empty, MODES[:3]),
+        ("in place", save_in_place, base, MODES[:3]),
+    ):
+        report[name] = {mode: enumerate_points(saver, mode, start, files, out / name / mode) for mode in modes}
     assert "torch" not in sys.modules
     json.dump(report, sys.stdout)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+    main(Path(sys.argv[1]))

@@ -24,7 +24,10 @@ MODES = ("kill before", "kill after", "torn write", "no space", "no space from t
 
 
 def weights(step: int) -> dict[str, dict[str, torch.Tensor]]:
-    return {"model": {"weight": torch.full((64,), float(step))}, "rng": {"cpu": torch.full((5000,), step, dtype=torch.uint8)}}
+    return {
+        "model": {"weight": torch.full((64,), float(step))},
+        "rng": {"cpu": torch.full((5000,), step, dtype=torch.uint8)},
+    }
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def campaign() -> Iterator[Campaign]:
 def run_campaign(folder: Path) -> Campaign:
     base, payload, out = folder / "base", folder / "payload", folder / "out"
     base.mkdir()
+    (folder / "empty").mkdir()
     store = Store(base, keep_last=2, keep_best=True)
     for step, score in ((1, 0.8), (2, 0.1), (3, 0.2)):
         store.save(step, weights(step), {"step": step}, score)
@@ -60,7 +64,7 @@ def run_campaign(folder: Path) -> Campaign:
         (payload / f"{group}.safetensors").write_bytes(pack(group, tensors))
     (payload / "state.json").write_bytes(plain.dump({"step": 4}))
     core = str(Path(mmx.errors.__file__).parents[1])
-    command = [sys.executable, "-W", "error", str(DRIVER), str(base), str(payload), str(out)]
+    command = [sys.executable, "-W", "error", str(DRIVER), str(folder)]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": core}, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return Campaign(out, json.loads(done.stdout))
@@ -88,7 +92,9 @@ def test_every_call_was_hit(campaign: Campaign) -> None:
         assert campaign.outcomes("store", mode) == ["killed"] * calls
     assert campaign.outcomes("store", "short write") == ["saved"] * calls
     for mode in ("no space", "no space from then on", "error"):
-        assert len(campaign.outcomes("store", mode)) >= calls, "a failed save removes what it wrote: more calls, not fewer"
+        assert len(campaign.outcomes("store", mode)) >= calls, (
+            "a failed save removes what it wrote: more calls, not fewer"
+        )
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -124,6 +130,12 @@ def test_the_next_save_works_and_clears_up(campaign: Campaign, mode: str) -> Non
         assert (run / "last").read_text() == "step-00000005\n"
 
 
+@pytest.mark.parametrize("mode", MODES[:3])
+def test_the_very_first_save_leaves_a_good_one_or_none(campaign: Campaign, mode: str) -> None:
+    found = [Store(run).latest(pytest.fail) for run in campaign.runs("first", mode)]
+    assert {None if loaded is None else loaded.manifest.step for loaded in found} == {None, 4}
+
+
 def test_a_careless_saver_loses_everything(campaign: Campaign) -> None:
     for mode in MODES[:3]:
         left = [step_left(run) for run in campaign.runs("in place", mode)]
@@ -132,7 +144,7 @@ def test_a_careless_saver_loses_everything(campaign: Campaign) -> None:
 
 def test_files_are_on_the_disk_before_their_names_are(campaign: Campaign) -> None:
     trace = [(name, Path(path)) for name, path in campaign.report["trace"]]
-    rename = next(place for place, (name, path) in enumerate(trace) if name == "rename")
+    rename = next(place for place, call in enumerate(trace) if call[0] == "rename")
     aside = trace[rename][1]
     written = [path.name for name, path in trace[:rename] if name == "open" and path.parent == aside]
     synced = [path.name for name, path in trace[:rename] if name == "fsync" and path.parent == aside]
@@ -143,7 +155,7 @@ def test_files_are_on_the_disk_before_their_names_are(campaign: Campaign) -> Non
         assert trace.index(("fsync", aside / name)) < opened_manifest
     assert trace[rename - 1] == ("fsync", aside)
     assert trace[rename + 1] == ("fsync", Path("checkpoints"))
-    removals = [place for place, (name, path) in enumerate(trace) if name == "rename" and path != aside]
+    removals = [place for place, call in enumerate(trace) if call[0] == "rename" and call[1] != aside]
     assert removals and min(removals) > rename + 1, "older ones go only after the new one is in place"
 
 

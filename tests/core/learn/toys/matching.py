@@ -59,7 +59,7 @@ class HardMatching(Mean):
         return (block.unsqueeze(1) == block) & (group.unsqueeze(1) != group)
 
 
-def draw(logits: Float[Tensor, "b b"], allowed: Bool[Tensor, "b b"], noise: Float[Tensor, "b b"]) -> Int[Tensor, " b"]:
+def draw(logits: Float[Tensor, "b c"], allowed: Bool[Tensor, "b c"], noise: Float[Tensor, "b c"]) -> Int[Tensor, " b"]:
     """Draw one allowed column a row from ``softmax(logits)`` (Gumbel-max), masked before any exponential."""
     return (logits + noise).masked_fill(~allowed, -torch.inf).argmax(1)
 

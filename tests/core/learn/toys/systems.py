@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-import torch
-
 from mmx.learn.group import Group
 from mmx.learn.model import Model
 from mmx.learn.objective import Objective
@@ -41,15 +39,18 @@ def make_objective(
     return Objective(model, losses, weights, teachers or {}, group).double()
 
 
-def _clip(group: Group) -> Objective:
+def clip(group: Group) -> Objective:
+    """Return CLIP with masks for rows of one group."""
     return make_objective(make_model(), {"contrastive": Contrastive()}, group)
 
 
-def _cloob(group: Group) -> Objective:
+def cloob(group: Group) -> Objective:
+    """Return CLOOB."""
     return make_objective(make_model(), {"cloob": Cloob()}, group)
 
 
-def _declip(group: Group) -> Objective:
+def declip(group: Group) -> Objective:
+    """Return DeCLIP: two image views, SimSiam, a queue of texts, masked words."""
     losses = {
         "first": Contrastive("first"),
         "second": Contrastive("second"),
@@ -60,7 +61,8 @@ def _declip(group: Group) -> Objective:
     return make_objective(make_model(), losses, group)
 
 
-def _flava(group: Group) -> Objective:
+def flava(group: Group) -> Objective:
+    """Return FLAVA: masked views, given pairs, and images and texts alone."""
     losses = {
         "contrastive": Contrastive(),
         "mmm_text": MaskedTogether("text"),
@@ -72,33 +74,31 @@ def _flava(group: Group) -> Objective:
     return make_objective(make_model(MergedFusion()), losses, group)
 
 
-def _blip(group: Group) -> Objective:
+def blip(group: Group) -> Objective:
+    """Return BLIP: momentum contrast with queues, hard negatives, captioning."""
     model = make_model(CrossFusion(), cross=True)
     losses = {"itc": MomentumContrastive(), "itm": HardMatching(), "lm": Captioning()}
     return make_objective(model, losses, group, {"momentum": Teacher(model, decay=0.9)})
 
 
-def _blip2(group: Group) -> Objective:
+def blip2(group: Group) -> Objective:
+    """Return BLIP-2's first stage: a frozen image tower (with BatchNorm) and a Q-Former."""
     model = make_model(QueryFusion(), cross=True, batch_norm=True)
     model.freeze([model.image_encoder])
     losses = {"itc": Contrastive(), "itm": HardMatching(), "itg": Captioning()}
     return make_objective(model, losses, group)
 
 
-SYSTEMS: Mapping[str, Callable[[Group], Objective]] = {
-    "clip": _clip,
-    "cloob": _cloob,
-    "declip": _declip,
-    "flava": _flava,
-    "blip": _blip,
-    "blip2": _blip2,
+Build = Callable[[Group], Objective]
+
+SYSTEMS: Mapping[str, Build] = {
+    "clip": clip,
+    "cloob": cloob,
+    "declip": declip,
+    "flava": flava,
+    "blip": blip,
+    "blip2": blip2,
 }
-
-
-def build(system: str, group: Group) -> Objective:
-    """Return one of the systems, always with the same weights."""
-    torch.manual_seed(0)
-    return SYSTEMS[system](group)
 
 
 def batch_for(objective: Objective, step: int = 0) -> Batch:

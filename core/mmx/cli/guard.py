@@ -1,0 +1,64 @@
+"""Around every command: each way out has an exit code and a message, and none shows a traceback unasked."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Final, ParamSpec
+
+from mmx.errors import MmxError
+
+P = ParamSpec("P")
+INTERRUPTED: Final = 130
+PIPE_CLOSED: Final = 141
+
+
+def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
+    """Turn what a command returns or raises into the process's exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        sys.exit(_outcome(lambda: command(*args, **kwargs)))
+
+    return run
+
+
+def printable(text: str) -> str:
+    """Escape what could steer a terminal: messages quote files and plugins."""
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+
+
+def _outcome(command: Callable[[], int | None]) -> int:
+    try:
+        code = command() or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader has gone away, as in `mmx plugins | head`: no error. Nothing more may be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except MmxError as error:
+        return _fail(str(error), error.exit_code)
+    except Exception as error:
+        return _fail(_bug(error), 1)
+
+
+def _fail(text: str, code: int) -> int:
+    if os.environ.get("MMX_DEBUG"):
+        traceback.print_exc()
+    print(f"error: {printable(text)}", file=sys.stderr)
+    return code
+
+
+def _bug(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"\n  at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return (
+        f"{type(error).__name__}: {error}{place}\n"
+        "this is a bug in mmx or a plugin; run again with MMX_DEBUG=1 for the traceback"
+    )

@@ -1,0 +1,118 @@
+"""``mmx run`` and ``mmx eval``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmx.cli.guard import guarded
+from mmx.cli.output import print_json
+from mmx.cli.words import EXIT_CODES, Json, Quiet, Sets, Unset, examples
+
+RUN_EXAMPLES = examples(
+    "mmx run recipes/quickstart.toml",
+    "mmx run quickstart --dry-run",
+    "mmx run quickstart --set train.steps=50 --set optim.lr=1e-3",
+    "mmx run --resume runs/NAME",
+    "mmx run my.toml --resume auto --name first",
+)
+EVAL_EXAMPLES = examples("mmx eval runs/NAME", "mmx eval runs/NAME --json")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("run", epilog=RUN_EXAMPLES + EXIT_CODES, no_args_is_help=True)(run)
+    app.command("eval", epilog=EVAL_EXAMPLES)(evaluate)
+
+
+@guarded
+def run(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A .toml file, or the name of a recipe of mmx.")
+    ] = None,
+    sets: Sets = None,
+    unset: Unset = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN|auto", help="Go on with a run: its folder, or auto for the newest of this recipe."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where run folders are made.")] = Path("runs"),
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run folder; made from recipe and time if not given.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the run would need, and train nothing.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train a model from a recipe, or go on with a run."""
+    from mmx.run.prepare import prepare
+    from mmx.run.request import RunRequest
+
+    say = _voice(json, quiet)
+    request = RunRequest(
+        recipe=None if recipe is None else Path(recipe),
+        overrides=tuple(sets or ()),
+        unset=tuple(unset or ()),
+        resume=resume,
+        out=out,
+        name=name,
+        dry_run=dry_run,
+        json=json,
+        quiet=quiet,
+        argv=("mmx", *sys.argv[1:]),
+    )
+    if recipe is not None:
+        _say_bundled(recipe, say)
+    prepared = prepare(request, say)
+    # Imports torch, which takes seconds: whatever is wrong with the recipe was said above.
+    from mmx.run import api
+
+    result = api.run(prepared, say)
+    if json:
+        print_json(result.summary)
+    return result.exit_code
+
+
+@guarded
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    sets: Sets = None,
+    unset: Unset = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Evaluate the model of a run with the evaluators of its recipe."""
+    from mmx.plugins import Plugins
+    from mmx.recipe.load import load
+    from mmx.run.folder import open_run
+    from mmx.run.request import EvalRequest
+
+    say = _voice(json, quiet)
+    plugins = Plugins(say=say)
+    request = EvalRequest(folder, tuple(sets or ()), tuple(unset or ()), json, quiet)
+    recipe = load(open_run(folder).resolved, request.overrides, request.unset, plugins.registries)
+    from mmx.run import api
+
+    result = api.evaluate_run(request, plugins, recipe, say)
+    if json:
+        print_json(result.summary)
+    return result.exit_code
+
+
+def _voice(json: bool, quiet: bool) -> Callable[[str], None]:
+    """Return where a command says what it does: stdout belongs to the document when one is asked for."""
+    if quiet:
+        return lambda text: None
+    return lambda text: print(text, file=sys.stderr if json else sys.stdout)
+
+
+def _say_bundled(recipe: str, say: Callable[[str], None]) -> None:
+    from mmx.recipe.bundled import find_recipe
+
+    found = find_recipe(recipe)
+    if found.bundled:
+        say(f"recipe '{found.path.stem}' of mmx: {found.path}")

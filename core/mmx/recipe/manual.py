@@ -1,0 +1,134 @@
+"""The pages of ``mmx recipe schema`` and ``mmx plugins show``."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from mmx.errors import RecipeError
+from mmx.recipe.describe import Option, a, options, write
+from mmx.recipe.schema import CheckpointTable, DataTable, OptimTable, PreprocessTable, Recipe, TeacherTable, TrainTable
+from mmx.recipe.source import dotted, quote
+from mmx.recipe.template import PLACES
+from mmx.registry import KINDS, Entry, Registries
+
+TABLES: Final[Mapping[str, type[BaseModel]]] = {
+    "preprocess": PreprocessTable,
+    "teachers": TeacherTable,
+    "data": DataTable,
+    "optim": OptimTable,
+    "train": TrainTable,
+    "checkpoint": CheckpointTable,
+}
+KIND_OF: Final[Mapping[str, str]] = {
+    "losses": "loss",
+    "data.train": "dataset",
+    "data.images": "image_transform",
+    "data.texts": "text_transform",
+    "evaluators": "evaluator",
+    "parallel": "engine",
+    "trackers": "tracker",
+}
+"""The kind of part that belongs in a table."""
+
+
+def kind_of(word: str) -> str:
+    """Return a kind by its name or by that of its table.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    kind = KIND_OF.get(word, word)
+    if kind in KINDS:
+        return kind
+    close = difflib.get_close_matches(word, KINDS, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    raise RecipeError(f"there is no kind of part '{word}'{hint} (kinds: {', '.join(KINDS)})\nhelp: mmx plugins")
+
+
+def page(topic: str, registries: Registries) -> str:
+    """Describe a table (``optim``), the parts of a kind (``losses``), or one part (``losses.clip``).
+
+    Raises:
+        RecipeError: there is no such topic.
+    """
+    if topic in TABLES:
+        title = "teachers.NAME" if topic == "teachers" else topic
+        return _titled(title, TABLES[topic].__doc__ or "", options(TABLES[topic]))
+    for length in range(len(topic), 0, -1):
+        table, rest = topic[:length], topic[length + 1 :]
+        kind = KIND_OF.get(table, table)
+        if kind in KINDS and topic[length : length + 1] in ("", "."):
+            return part_page(registries[kind][rest]) if rest in registries[kind] else _kind_page(kind, registries)
+    known = [*TABLES, *KIND_OF, *KINDS]
+    close = difflib.get_close_matches(topic, known, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    raise RecipeError(f"a recipe has no table '{topic}'{hint}\nhelp: mmx recipe schema")
+
+
+def overview() -> str:
+    """Describe the tables of a recipe."""
+    about = "Recipes that this one is put over: files next to it, or names of recipes of mmx."
+    rows = write([Option("extends", "text or list of text", about, "", needed=False), *options(Recipe)])
+    return f"{rows}\n\nmmx recipe schema TABLE shows the keys of a table; mmx recipe schema --json is for editors"
+
+
+def part_page(entry: Entry) -> str:
+    """Describe a part: its options, where they are defined, and a table to paste."""
+    rows = [row for row in options(entry.config) if row.key != "name"]
+    lines = [
+        _titled(f"{entry.kind} {entry.name}", entry.summary, rows),
+        "",
+        f"from {entry.owner}",
+        f"options in {_place(entry)}",
+        "",
+        snippet(entry),
+    ]
+    return "\n".join(lines)
+
+
+def part_plain(entry: Entry) -> dict[str, Any]:
+    """Return the same as plain values."""
+    rows = [asdict(row) for row in options(entry.config) if row.key != "name"]
+    where = {"owner": entry.owner, "part": entry.part, "config": _place(entry)}
+    return {"kind": entry.kind, "name": entry.name, "summary": entry.summary, **where, "options": rows}
+
+
+def snippet(entry: Entry) -> str:
+    """Write a table for a recipe; options that have a default are comments."""
+    key = "engine" if entry.kind == "engine" else "name"
+    lines = [f"[{PLACES[entry.kind].format(dotted((entry.name,)))}]", f"{key} = {quote(entry.name)}"]
+    for row in options(entry.config):
+        if row.needed and row.key != "name":
+            lines.append(f"# {row.key} = ...  # needed: {row.type}")
+        elif row.default:
+            lines.append(f"# {row.key} = {row.default}")
+    return "\n".join(lines)
+
+
+def _kind_page(kind: str, registries: Registries) -> str:
+    table = PLACES[kind].format("NAME")
+    text = [f"[{table}]  {a(kind)}; its key {'engine' if kind == 'engine' else 'name'} says which:"]
+    for entry in registries[kind]:
+        text += textwrap.wrap(f"{entry.name}: {entry.summary}", 80, initial_indent="  ", subsequent_indent="      ")
+    if len(text) == 1:
+        text.append("  none is installed")
+    return "\n".join([*text, "", f"mmx recipe schema {kind}.NAME shows the options of one"])
+
+
+def _titled(title: str, about: str, rows: list[Option]) -> str:
+    text = textwrap.wrap(" ".join(about.split()), 80)
+    return "\n".join([f"[{title}]" if " " not in title else title, *text, "", write(rows) or "no options"])
+
+
+def _place(entry: Entry) -> str:
+    try:
+        return f"{inspect.getsourcefile(entry.config)}:{inspect.getsourcelines(entry.config)[1]}"
+    except (OSError, TypeError):
+        return f"{entry.config.__module__}.{entry.config.__qualname__}"

@@ -1,0 +1,100 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from layouts import Alone, gradients, start
+from mmx.learn.accumulate import accumulate
+from mmx.learn.group import SoloGroup
+from mmx.learn.objective import Objective
+from mmx.learn.passes import Passes
+from mmx.learn.whole import Pull
+from mmx.parts.batch import Batch
+from toys.mistakes import matching_and_captions
+from toys.systems import batch_for, blip, declip
+
+
+def passes_of(objective: Objective, batch: Batch, grad: bool = True) -> Passes:
+    teachers: dict[str, Any] = {name: teacher.model for name, teacher in objective.teachers.items()}
+    return Passes(objective.model, batch, teachers, grad)
+
+
+def test_each_tower_runs_once_a_view_and_one_step() -> None:
+    objective = start(declip, SoloGroup())
+    calls = {"image": 0, "text": 0}
+
+    def counted(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+            calls[name] += 1
+
+        return hook
+
+    objective.model.image_encoder.register_forward_pre_hook(counted("image"))
+    objective.model.text_encoder.register_forward_pre_hook(counted("text"))
+    accumulate(Alone(objective), objective, batch_for(objective), 1)
+    assert calls == {"image": 2, "text": 2}  # five losses, two views a side
+
+
+def test_the_grad_mode_is_that_of_the_passes_and_not_of_who_asks_first() -> None:
+    objective = start(blip, SoloGroup())
+    batch = batch_for(objective)
+    with_gradient, without = passes_of(objective, batch), passes_of(objective, batch, grad=False)
+    with torch.no_grad():
+        assert with_gradient.image_embed("clean").requires_grad
+        assert with_gradient.joint("clean", "clean").pooled.requires_grad
+        assert with_gradient.pairs("clean", "clean", torch.tensor([0]), torch.tensor([1])).pooled.requires_grad
+    assert not without.text_embed("clean").requires_grad
+    assert not without.pairs("clean", "clean", torch.tensor([0]), torch.tensor([1])).pooled.requires_grad
+
+
+def test_a_memo_poisoned_under_no_grad_has_the_same_losses_and_other_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    def step() -> tuple[dict[str, Tensor], dict[str, np.ndarray]]:
+        objective = start(matching_and_captions, SoloGroup())
+        accumulate(Alone(objective), objective, batch_for(objective), 1)
+        return objective.parts, gradients(objective)
+
+    def forgetful(self: Passes, key: tuple[str, ...], make: Callable[[], Any]) -> Any:
+        return self._kept.setdefault(key, make()) if key not in self._kept else self._kept[key]
+
+    parts, right = step()
+    monkeypatch.setattr(Passes, "_keep", forgetful)
+    same_parts, wrong = step()
+    assert same_parts == parts
+    assert np.abs(right["model.image_encoder.embed.weight"]).max() > 1e-3
+    assert "model.image_encoder.embed.weight" not in wrong
+
+
+def test_pairs_join_the_chosen_rows() -> None:
+    objective = start(blip, SoloGroup())
+    passes = passes_of(objective, batch_for(objective))
+    rows = torch.arange(32)
+    together = passes.joint("clean", "clean")
+    again = passes.pairs("clean", "clean", rows, rows)
+    torch.testing.assert_close(again.pooled, together.pooled)
+    crossed = passes.pairs("clean", "clean", torch.tensor([5, 3]), torch.tensor([2, 3]))
+    torch.testing.assert_close(crossed.pooled[1], together.pooled[3])
+    assert (crossed.pooled[0] - together.pooled[2]).abs().max() > 1e-3
+
+
+def test_a_teacher_passes_the_same_rows_without_gradient_and_once() -> None:
+    objective = start(blip, SoloGroup())
+    passes = passes_of(objective, batch_for(objective))
+    slow = passes.of("momentum")
+    assert slow is passes.of("momentum")
+    assert not slow.image_embed("clean").requires_grad
+    torch.testing.assert_close(slow.image_embed("clean"), passes.image_embed("clean").detach())
+    assert passes.pull(Pull("image.embed", "clean", by="momentum")) is slow.image_embed("clean")
+
+
+def test_every_kind_of_pull() -> None:
+    objective = start(blip, SoloGroup())
+    batch = batch_for(objective)
+    passes = passes_of(objective, batch)
+    assert passes.pull(Pull("image.embed", "clean")) is passes.image_embed("clean")
+    assert passes.pull(Pull("text.embed", "clean")) is passes.text_embed("clean")
+    assert passes.pull(Pull("image.pooled", "clean")) is passes.image("clean").pooled
+    assert passes.pull(Pull("text.pooled", "clean")) is passes.text("clean").pooled
+    assert passes.pull(Pull("fact", "group")) is batch.facts["group"]

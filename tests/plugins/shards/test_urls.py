@@ -1,0 +1,70 @@
+"""Which URLs are read, and what braces stand for."""
+
+from time import perf_counter
+
+import pytest
+from pydantic import ValidationError
+
+from mmx_shards.configs import ShardsConfig
+from mmx_shards.urls import expand_all, shown
+
+
+@pytest.mark.parametrize(
+    ("pattern", "urls"),
+    [
+        ("a.tar", ["a.tar"]),
+        ("/x/{000..002}.tar", ["/x/000.tar", "/x/001.tar", "/x/002.tar"]),
+        ("{8..11}", ["8", "9", "10", "11"]),
+        ("{a,b}/{1..2}", ["a/1", "a/2", "b/1", "b/2"]),
+        ("memory://x/{a,}.tar", ["memory://x/a.tar", "memory://x/.tar"]),
+        ("https://example.org:8080/a.tar", ["https://example.org:8080/a.tar"]),
+    ],
+)
+def test_braces(pattern: str, urls: list[str]) -> None:
+    assert expand_all([pattern]) == urls
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "pipe:cat a.tar",
+        "PIPE:x",
+        "pipe://x",
+        "ssh://host/a.tar",
+        "simplecache::http://x/a.tar",
+        "github://x",
+        "data:abc",
+        "http:/x",
+        "-:x",
+    ],
+)
+def test_other_schemes_are_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="cannot be read: expected a path, or a URL that starts with file://"):
+        ShardsConfig(name="shards", urls=(url,))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{0..1000000000}.tar", "more than 100,000 shards"),
+        ("{0..9}" * 7, "more than 100,000 shards"),
+        ("{5..1}", "goes backwards"),
+        ("{x}", "a range such as"),
+        ("{a,{b,c}}", "braces within braces"),
+        ("{a,b", "without its partner"),
+        ("a}b", "without its partner"),
+    ],
+)
+def test_braces_that_cannot_be(pattern: str, message: str) -> None:
+    start = perf_counter()
+    with pytest.raises(ValidationError, match=message):
+        ShardsConfig.model_validate({"name": "shards", "urls": [pattern]})
+    assert perf_counter() - start < 30  # it ends at all: the full expansions would not
+
+
+def test_messages_show_no_secrets() -> None:
+    assert shown("https://user:secret@example.org/a.tar?token=secret#x") == "https://example.org/a.tar"
+    assert shown("/data/a b?.tar") == "/data/a b?.tar"
+    with pytest.raises(ValueError) as refused:
+        expand_all(["ftp://user:secret@example.org/a.tar?token=secret"])
+    assert "secret" not in str(refused.value)
