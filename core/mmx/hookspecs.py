@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from mmx.parts.evaluator import Result
     from mmx.registry import Registrar
     from mmx.run.events import Outcome, Run, Step
-    from mmx.parts.evaluator import Result
 
 hookspec = pluggy.HookspecMarker("mmx")
 hookimpl = pluggy.HookimplMarker("mmx")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from mmx.config import PartConfig
 from mmx.hookspecs import hookimpl
 from mmx.registry import Registrar
 from mmx_clip.configs import (
@@ -13,49 +16,37 @@ from mmx_clip.configs import (
     VitConfig,
 )
 
+_PARTS: Final[tuple[tuple[str, str, type[PartConfig], str, str], ...]] = (
+    (
+        *("image_encoder", "vit", VitConfig, "mmx_clip.vit:Vit"),
+        "CLIP's vision transformer: patches, class token, pre-norm blocks",
+    ),
+    (
+        *("image_encoder", "modified_resnet", ModifiedResNetConfig, "mmx_clip.resnet:ModifiedResNet"),
+        "CLIP's ResNet: three-conv stem, anti-aliased strides, attention pool; small forms by options",
+    ),
+    (
+        *("text_encoder", "transformer", TextTransformerConfig, "mmx_clip.text:TextTransformer"),
+        "CLIP's causal text transformer, pooled at the end of the text",
+    ),
+    (
+        *("fusion", "projection", ProjectionConfig, "mmx_clip.projection:Projection"),
+        "two linear maps into one space of unit vectors, and a learned temperature",
+    ),
+    (
+        *("loss", "clip", ClipLossConfig, "mmx_clip.loss:ClipLoss"),
+        "symmetric softmax contrastive loss over the global batch",
+    ),
+    (
+        *("tokenizer", "clip", ClipTokenizerConfig, "mmx_clip.tokenizer:ClipTokenizer"),
+        "CLIP's lower-cased byte-pair encoding, 49,408 ids",
+    ),
+)
+"""Kind, name, options, part and summary."""
+
 
 @hookimpl
 def mmx_register(register: Registrar) -> None:
     """Register CLIP's parts."""
-    register(
-        "image_encoder",
-        "vit",
-        config=VitConfig,
-        part="mmx_clip.vit:Vit",
-        summary="CLIP's vision transformer: patches, class token, pre-norm blocks",
-    )
-    register(
-        "image_encoder",
-        "modified_resnet",
-        config=ModifiedResNetConfig,
-        part="mmx_clip.resnet:ModifiedResNet",
-        summary="CLIP's ResNet: three-conv stem, anti-aliased strides, attention pool; small forms by options",
-    )
-    register(
-        "text_encoder",
-        "transformer",
-        config=TextTransformerConfig,
-        part="mmx_clip.text:TextTransformer",
-        summary="CLIP's causal text transformer, pooled at the end of the text",
-    )
-    register(
-        "fusion",
-        "projection",
-        config=ProjectionConfig,
-        part="mmx_clip.projection:Projection",
-        summary="two linear maps into one space of unit vectors, and a learned temperature",
-    )
-    register(
-        "loss",
-        "clip",
-        config=ClipLossConfig,
-        part="mmx_clip.loss:ClipLoss",
-        summary="symmetric softmax contrastive loss over the global batch",
-    )
-    register(
-        "tokenizer",
-        "clip",
-        config=ClipTokenizerConfig,
-        part="mmx_clip.tokenizer:ClipTokenizer",
-        summary="CLIP's lower-cased byte-pair encoding, 49,408 ids",
-    )
+    for kind, name, config, part, summary in _PARTS:
+        register(kind, name, config=config, part=part, summary=summary)

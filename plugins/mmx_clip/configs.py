@@ -154,6 +154,9 @@ class ClipTokenizerConfig(PartConfig):
 
     context: Annotated[int, Field(ge=3)] = 77
     """Text positions, start and end of text included; longer texts are cut and keep their end."""
+    merges: Annotated[int, Field(ge=0, le=48_894)] = 48_894
+    """Merges of byte pairs that are used, the most frequent first. All are CLIP's vocabulary of 49,408 ids; fewer make
+    a smaller table of embeddings, and rare words of more pieces."""
 
     def tiny(self) -> Self:
         """Return a short context."""

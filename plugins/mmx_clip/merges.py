@@ -9,7 +9,7 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Final
 
-_MERGES: Final = 48_894
+MERGES: Final = 48_894
 """Merges that CLIP uses of the 262,144 in the file: with 2 x 256 bytes and 2 special ids they make 49,408 ids."""
 _END: Final = 256
 """The id of a byte that ends a word is the byte's id plus this."""
@@ -58,10 +58,10 @@ class Merges:
         return ids
 
 
-def load() -> Merges:
-    """Read the vocabulary that is shipped with this plugin."""
+def load(merges: int) -> Merges:
+    """Read the first merges of the vocabulary that is shipped with this plugin; they are the most frequent ones."""
     packed = files("mmx_clip").joinpath("data/bpe_simple_vocab_16e6.txt.gz").read_bytes()
-    lines = gzip.decompress(packed).decode().split("\n")[1 : 1 + _MERGES]
+    lines = gzip.decompress(packed).decode().split("\n")[1 : 1 + merges]
     characters = _characters()
     ids = {character: id for id, character in enumerate(characters)}
     ids |= {character + "</w>": id + _END for character, id in list(ids.items())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmx.hookspecs import hookimpl
 from mmx.registry import Registrar
-from mmx_images.configs import AugmentConfig, CaptionConfig, EvalConfig, MlmConfig
+from mmx_images.configs import AugmentConfig, CaptionConfig, EvalConfig, MlmConfig, WarpConfig
 
 
 @hookimpl
@@ -23,6 +23,13 @@ def mmx_register(register: Registrar) -> None:
         config=AugmentConfig,
         part="mmx_images.augment:Augment",
         summary="random crop; on request flip, rotation, shift, colour jitter, greyscale",
+    )
+    register(
+        "image_transform",
+        "warp",
+        config=WarpConfig,
+        part="mmx_images.warp:Warp",
+        summary="for drawings on white: one affine map of places, one linear map of colours",
     )
     register(
         "text_transform",

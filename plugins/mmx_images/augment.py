@@ -6,12 +6,12 @@ import torch
 from PIL import Image
 from typing_extensions import override
 
+from mmx.data.pixels import pad, pixels_of, stretch
 from mmx.parts.transform import ImageTransform, PixelRow, Preprocess
 from mmx_images.colour import recolour
 from mmx_images.configs import AugmentConfig
 from mmx_images.draws import Draws
 from mmx_images.geometry import crop, move, places
-from mmx_images.pixels import pad, pixels_of, stretch
 
 
 @final

@@ -33,7 +33,7 @@ def recolour(pixels: Float[Tensor, "3 h w"], config: AugmentConfig, draws: Draws
     if (brightness, contrast, saturation, turn) == (1.0, 1.0, 1.0, 0.0):
         return pixels
     flat = pixels.reshape(3, -1)
-    matrix = torch.tensor(_matrix(brightness * contrast, saturation, turn))
+    matrix = torch.tensor(colours(brightness * contrast, saturation, turn))
     if contrast == 1:
         return torch.mm(matrix, flat).view(pixels.shape)
     mean = sum(weight * value for weight, value in zip(_LUMA, _means(flat), strict=True))
@@ -44,7 +44,7 @@ def _means(flat: Float[Tensor, "3 n"]) -> list[float]:
     return cast(list[float], flat.mean(dim=1).tolist())
 
 
-def _matrix(factor: float, saturation: float, turn: float) -> list[list[float]]:
+def colours(factor: float, saturation: float, turn: float) -> list[list[float]]:
     """Return factor * H(turn) (saturation I + (1 - saturation) 1 w^T); H leaves the grey part as it is."""
     hue = _hue(turn)
     return [

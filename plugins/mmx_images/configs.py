@@ -55,6 +55,43 @@ class AugmentConfig(TransformConfig):
         return self
 
 
+class WarpConfig(TransformConfig):
+    """Options of the image transform ``warp``: for drawings on white, none of them much larger than the model's input."""
+
+    zoom: Range = (0.85, 1.15)
+    """Smallest and largest factor on the drawing's size."""
+    stretch: Annotated[float, Field(ge=0, le=1)] = 0.08
+    """Largest logarithm of the factor by which it is made wider and lower, or the other way about."""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 8.0
+    """Rotate by up to this many degrees either way."""
+    shear: Strength = 0.06
+    """Lean by up to this share of the height either way."""
+    shift: Strength = 0.04
+    """Shift by up to this share of the side, in both directions."""
+    flip: Share = 0.0
+    """Probability of mirroring left and right."""
+    strength: Range = (0.6, 1.3)
+    """Smallest and largest factor on the ink, its distance from white."""
+    saturation: Range = (0.4, 1.5)
+    """Smallest and largest factor on the distance from each pixel's own grey."""
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.04
+    """Turn colours about the grey axis by up to this share of the full circle either way."""
+    tint: Annotated[float, Field(ge=0, le=1)] = 0.12
+    """Largest logarithm of a factor on the ink of each channel by itself."""
+    light: Annotated[float, Field(ge=0, lt=0.7)] = 0.25
+    """Largest slope of a plane of light over the picture, from its middle to its edge."""
+    grey: Share = 0.05
+    """Probability of a greyscale picture."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("zoom", "strength", "saturation"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high or (name == "zoom" and low == 0):
+                raise ValueError(f"{name} = {[low, high]}: expected two factors, the smaller first")
+        return self
+
+
 class CaptionConfig(TransformConfig):
     """Options of the text transform ``caption``."""
 

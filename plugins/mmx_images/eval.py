@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from typing_extensions import override
 
+from mmx.data.pixels import pixels_of, square
 from mmx.parts.transform import ImageTransform, PixelRow, Preprocess
 from mmx_images.configs import EvalConfig
-from mmx_images.pixels import pixels_of, square
 
 
 @final

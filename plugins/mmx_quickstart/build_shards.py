@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import resvg_py
 from PIL import Image
@@ -39,9 +39,10 @@ LICENSES = {
     "Packaged by LobeHub, Copyright (c) 2023 LobeHub (https://github.com/lobehub/fluent-emoji)",
     "Unicode-3.0": "Unicode CLDR names and keywords, by way of emojibase\nCopyright Unicode, Inc. (https://unicode.org)",
 }
-OPENMOJI_NOTICE = """openmoji.tar holds adapted material: drawings by OpenMoji (https://openmoji.org), the open-source emoji and
-icon project, licensed under CC BY-SA 4.0 (full text: LICENSES/CC-BY-SA-4.0.txt). They were rasterised on white, resized
-and compressed. This shard as a whole is licensed under CC BY-SA 4.0; the other shards are not derived from it.
+OPENMOJI_NOTICE = """openmoji.tar holds adapted material: drawings by OpenMoji (https://openmoji.org), the open-source
+emoji and icon project, licensed under CC BY-SA 4.0 (full text: LICENSES/CC-BY-SA-4.0.txt). They were rasterised
+on white, resized and compressed. This shard as a whole is licensed under CC BY-SA 4.0; the other shards are not
+derived from it.
 """
 
 
@@ -101,7 +102,7 @@ def read_drawings(style: str, package: Path) -> dict[str, Source]:
     return {normal_code(code): svg_text(icons, slug) for code, slug in slugs.items()}
 
 
-def svg_text(icons: dict, slug: str) -> str:
+def svg_text(icons: dict[str, Any], slug: str) -> str:
     """Wrap the body of an Iconify icon into a whole SVG document."""
     icon = icons["icons"][slug]
     width, height = icon.get("width", icons["width"]), icon.get("height", icons["height"])

@@ -17,7 +17,10 @@ from mmx_shards.dataset import Shards
 
 @final
 class Emoji(Dataset):
-    """Drawings of concepts by the chosen artists. ``label`` and ``group`` are the concept's place in the list."""
+    """Drawings of concepts by the chosen artists. ``label`` and ``group`` are the concept's place in the list.
+
+    Decoded drawings are kept: 7 kB each, and every epoch reads them again.
+    """
 
     def __init__(self, config: EmojiConfig) -> None:
         urls = tuple(str(DATA / f"{style}.tar") for style in config.styles)
@@ -26,6 +29,7 @@ class Emoji(Dataset):
         self._label = {concept.code: label for label, concept in enumerate(self._concepts)}
         self._held = held_out(self._concepts, config.holdout, config.holdout_seed)
         self._tags = config.captions == "name_and_tags"
+        self._kept: dict[int, Sample] = {}
         every = range(len(self._shards))
         self._indices = [i for i in every if config.split == "test" or self._code(i) not in self._held]
 
@@ -39,6 +43,11 @@ class Emoji(Dataset):
 
     @override
     def read(self, index: int) -> Sample:
+        if index not in self._kept:
+            self._kept[index] = self._read(index)
+        return self._kept[index]
+
+    def _read(self, index: int) -> Sample:
         key, image, caption = self._shards.members(self._indices[index])
         facts: dict[str, Any] = json.loads(caption)
         texts = (facts["label"], *facts["tags"]) if self._tags else (facts["label"],)

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Final
 
 from mmx_report.scale import Scale, bounds
@@ -78,9 +79,7 @@ def _scales(lines: Sequence[Line], zero: bool) -> tuple[Scale, Scale]:
     values += [y for line in lines for _, low, high in line.band for y in (low, high)]
     values += [line.level for line in lines if line.level is not None]
     low, high = bounds(values, zero)
-    first = 0.0 if min(places) <= max(places) / 4 else min(places)
-    last = max(places) if max(places) > first else first + 1
-    return Scale(first, last, LEFT, WIDTH - RIGHT), Scale(low, high, HEIGHT - BOTTOM, TOP)
+    return Scale(0.0, max(1.0, *places), LEFT, WIDTH - RIGHT), Scale(low, high, HEIGHT - BOTTOM, TOP)
 
 
 def _grid(x: Scale, y: Scale, write: Callable[[float], str]) -> str:
@@ -119,7 +118,9 @@ def _line(line: Line, index: int, x: Scale, y: Scale) -> str:
 
 
 def _legend(lines: Sequence[Line]) -> str:
-    items = [f'<span class="key s{index % 6}">{escape(line.name)}</span>' for index, line in enumerate(lines) if line.name]
+    items = [
+        f'<span class="key s{index % 6}">{escape(line.name)}</span>' for index, line in enumerate(lines) if line.name
+    ]
     if any(line.level is not None for line in lines):
         items.append('<span class="key dashed">chance</span>')
     return f'<span class="legend">{"".join(items)}</span>'
@@ -132,8 +133,10 @@ def _say(line: Line, write: Callable[[float], str]) -> str:
 
 def _pointer(lines: Sequence[Line], x: Scale, y: Scale, write: Callable[[float], str]) -> str:
     places = sorted({place for line in lines for place, _ in line.points})
-    chosen = [places[round(index * (len(places) - 1) / HITS)] for index in range(HITS + 1)] if len(places) > HITS else places
-    edges = [LEFT, *((x(left) + x(right)) / 2 for left, right in zip(chosen, chosen[1:], strict=False)), WIDTH - RIGHT]
+    chosen = (
+        [places[round(index * (len(places) - 1) / HITS)] for index in range(HITS + 1)] if len(places) > HITS else places
+    )
+    edges = [LEFT, *((x(left) + x(right)) / 2 for left, right in pairwise(chosen)), WIDTH - RIGHT]
     return "".join(
         _hit(lines, place, (left, right), x, y, write)
         for place, left, right in zip(chosen, edges[:-1], edges[1:], strict=True)
@@ -146,13 +149,16 @@ def _hit(
     at, (left, right) = x(place), edges
     found = [(index, line.name, _at(line.points, place)) for index, line in enumerate(lines)]
     rows = [f"step {place:,.0f}", *(f"{name} {write(value)}".strip() for _, name, value in found)]
-    width = 14 + 6.3 * max(map(len, rows))
+    width = 14 + 7 * max(map(len, rows))
     start = at + 8 if at + 8 + width < WIDTH else at - 8 - width
     dots = "".join(f'<circle class="s{index % 6}" cx="{at}" cy="{y(value)}" r="4"/>' for index, _, value in found)
-    words = "".join(f'<text x="{start + 7:.1f}" y="{TOP + 16 + 14 * row}">{escape(text)}</text>' for row, text in enumerate(rows))
+    words = "".join(
+        f'<text x="{start + 7:.1f}" y="{TOP + 16 + 14 * row}">{escape(text)}</text>' for row, text in enumerate(rows)
+    )
     box = f'<rect class="box" x="{start:.1f}" y="{TOP}" width="{width:.0f}" height="{14 * len(rows) + 8}" rx="4"/>'
+    size = f'width="{max(0.0, right - left):.1f}" height="{HEIGHT - TOP - BOTTOM}"'
     return (
-        f'<g class="hit"><rect x="{left:.1f}" y="{TOP}" width="{max(0.0, right - left):.1f}" height="{HEIGHT - TOP - BOTTOM}"/>'
+        f'<g class="hit"><rect x="{left:.1f}" y="{TOP}" {size}/>'
         f'<g class="tip"><path d="M{at} {TOP}V{HEIGHT - BOTTOM}"/>{dots}{box}{words}</g></g>'
     )
 

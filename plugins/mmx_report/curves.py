@@ -24,7 +24,13 @@ def training_charts(story: Story) -> list[Chart]:
     return [
         Chart("Loss", _losses(story), decimal, zero=False, note="light: each step; dark: smoothed"),
         Chart("Learning rate", [_plain(story, "lr")], lambda value: f"{value:.3g}"),
-        Chart("Temperature", [_plain(story, "scale", lambda scale: 1 / scale if scale else math.nan)], decimal, False, note),
+        Chart(
+            "Temperature",
+            [_plain(story, "scale", lambda scale: 1 / scale if scale else math.nan)],
+            decimal,
+            False,
+            note,
+        ),
         Chart("Images per second", [_smooth(story, "images_per_second")], lambda value: f"{value:,.0f}"),
         Chart("Time spent waiting for data", [_smooth(story, "waited")], lambda value: f"{100 * value:.3g} %"),
     ]
@@ -44,9 +50,11 @@ def _smooth(story: Story, name: str, title: str = "") -> Line:
 
 
 def _losses(story: Story) -> list[Line]:
-    parts = sorted({name for point in (*story.steps[:1], *story.steps[-1:]) for name in point if name.startswith("parts.")})
+    parts = sorted(
+        {name for point in (*story.steps[:1], *story.steps[-1:]) for name in point if name.startswith("parts.")}
+    )
     if len(parts) < 2:
-        return [_smooth(story, "loss", "loss")]
+        return [_smooth(story, "loss")]
     lines = [_smooth(story, name, name.removeprefix("parts.")) for name in parts[: MOST - 1]]
     return [_smooth(story, "loss", "sum"), *lines]
 
@@ -101,7 +109,9 @@ def _evaluation_chart(name: str, found: Sequence[Evaluation]) -> Chart:
 
 def _measured(title: str, found: Sequence[Evaluation], band: bool) -> Line:
     known: list[tuple[int, Number]] = [(item.step, item.numbers[title]) for item in found if title in item.numbers]
-    edges = [(step, number.low, number.high) for step, number in known if number.low is not None and number.high is not None]
+    edges = [
+        (step, number.low, number.high) for step, number in known if number.low is not None and number.high is not None
+    ]
     level = known[-1][1].chance
     return Line(title, [(step, number.value) for step, number in known], band=edges if band else (), level=level)
 

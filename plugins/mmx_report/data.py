@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -166,11 +167,21 @@ def _evaluation(story: Story, record: Record) -> None:
         story.missing.append("metrics.jsonl: an evaluation without step, evaluator or headline")
         return
     try:
-        numbers = type_of_numbers.validate_python(record.get("numbers"))
+        numbers = type_of_numbers.validate_python(_measured(record))
     except ValidationError:
         story.missing.append(f"metrics.jsonl: the numbers of '{name}' at step {step} cannot be read")
         return
     story.evaluations.append(Evaluation(step, name, headline, numbers))
+
+
+def _measured(record: Record) -> dict[str, object]:
+    """Return the numbers of an evaluation; one that is null was not finite."""
+    numbers = table(record, "numbers")
+    found = {name: dict(table(numbers, name)) for name in numbers}
+    return {
+        name: {**number, "value": math.nan if number.get("value") is None else number["value"]}
+        for name, number in found.items()
+    }
 
 
 def _read_results(story: Story) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from typing import cast
 
 from mmx.parts.evaluator import Number
 from mmx.run import wording
@@ -48,8 +49,8 @@ def _headline(found: Evaluation, number: Number) -> str:
     label = f"{found.evaluator}: {found.headline}".replace("_", " ")
     judged = [("95 % interval", wording.interval(number)), ("chance", wording.chance(number))]
     judged += [("on", f"{number.count:,} samples" if number.count is not None else ""), ("at step", f"{found.step:,}")]
-    if number.chance and number.value >= 2 * number.chance:
-        judged.insert(2, ("that is", f"{number.value / number.chance:,.0f} × chance"))
+    if number.chance and number.low is not None and number.low >= 2 * number.chance:
+        judged.insert(2, ("that is", f"{number.value / number.chance:,.0f} times chance"))
     said = "".join(f'<span class="{name}">{name} <b>{escape(text)}</b></span>' for name, text in judged if text)
     gauge = _gauge(number) if wording.is_fraction(number) else ""
     return (
@@ -84,7 +85,9 @@ def _tile(name: str, number: Number) -> str:
 
 def facts(story: Story) -> str:
     """Return what the run was, in short."""
-    pairs = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in _facts(story) if text)
+    pairs = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in _facts(story) if text
+    )
     return f'<dl class="card facts">{pairs}</dl>' if pairs else ""
 
 
@@ -124,7 +127,9 @@ def flatten(record: Record, before: str = "") -> list[tuple[str, str]]:
     for name, value in record.items():
         if isinstance(value, Mapping):
             found += flatten(table(record, name), f"{before}{name}.")
-        else:
+        elif isinstance(value, list):
+            found.append((f"{before}{name}", " ".join(map(str, cast(list[object], value)))))
+        elif name != "executable":  # where Python lies says nothing to a reader of the report
             found.append((f"{before}{name}", str(value)))
     return found
 

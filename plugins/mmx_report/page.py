@@ -60,7 +60,7 @@ def _sections(story: Story) -> Iterator[str]:
     yield from _pictures(story)
     yield _details(story)
     yield _commands(story)
-    yield "<footer>Written by mmx from the files of this run folder. This page fetches nothing and runs no script.</footer>"
+    yield "<footer>Made by mmx from the files of this run folder. It fetches nothing and runs no script.</footer>"
 
 
 def _missing(story: Story) -> str:
@@ -78,7 +78,11 @@ def _charts(story: Story) -> str:
 
 def _numbers(story: Story) -> str:
     tables = "".join(numbers_table(found) for found in last_numbers(story).values())
-    return f"<section><h2>Numbers</h2><p>Fractions in percent; chance is what guessing gives.</p>{tables}</section>" if tables else ""
+    return (
+        f"<section><h2>Numbers</h2><p>Fractions in percent; chance is what guessing gives.</p>{tables}</section>"
+        if tables
+        else ""
+    )
 
 
 def _pictures(story: Story) -> Iterator[str]:
@@ -112,4 +116,5 @@ def _commands(story: Story) -> str:
     pairs = (("evaluate", f"mmx eval {folder}"), ("go on", f"mmx run --resume {folder}"))
     again = ("train again", f"mmx run {folder}/resolved.toml")
     said = "".join(f"<pre><i># {name}</i>\n{escape(command)}</pre>" for name, command in (*pairs, again))
-    return f'<section><h2>Go on</h2><p>From the folder the run was started in.</p><div class="card commands">{said}</div></section>'
+    where = "<p>From the folder the run was started in.</p>"
+    return f'<section><h2>Go on</h2>{where}<div class="card commands">{said}</div></section>'

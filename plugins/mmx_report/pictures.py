@@ -19,7 +19,9 @@ TITLES: Final = {
 
 def picture_grid(name: str, pictures: Sequence[Picture]) -> str:
     """Return a section with a grid of pictures; a grid without a known title gets its own name."""
-    title, help = TITLES.get(name, (name.replace("_", " ").capitalize(), "pictures with the best names and their scores"))
+    title, help = TITLES.get(
+        name, (name.replace("_", " ").capitalize(), "pictures with the best names and their scores")
+    )
     more = f" ({MOST} of {len(pictures)} shown)" if len(pictures) > MOST else ""
     shots = "".join(_shot(picture) for picture in pictures[:MOST])
     return f'<section><h2>{escape(title)}</h2><p>{escape(help)}{more}</p><ul class="shots">{shots}</ul></section>'
@@ -32,7 +34,8 @@ def _shot(picture: Picture) -> str:
     image = f'<img src="{source}" alt="{escape(picture.truth)}" title="{escape(picture.key)}" loading="lazy">'
     guesses = "".join(_guess(guess, picture) for guess in picture.guesses)
     return (
-        f'<li class="shot{" right" if right else ""}">{image}<div class="truth">{escape(picture.truth)}<small>{said}</small></div>'
+        f'<li class="shot{" right" if right else ""}">{image}'
+        f'<div class="truth">{escape(picture.truth)}<small>{said}</small></div>'
         f'<ol class="guesses">{guesses}</ol></li>'
     )
 

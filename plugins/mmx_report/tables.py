@@ -46,7 +46,8 @@ def rows_table(title: str, rows: Sequence[Row]) -> str:
     figures = {column for column in columns if all(isinstance(row.get(column, 0), int | float) for row in rows)}
     head = "".join(f'<th scope="col"{_side(column in figures)}>{escape(column)}</th>' for column in columns)
     body = "".join(
-        "<tr>" + "".join(_cell(row.get(column, ""), column in shares) for column in columns) + "</tr>" for row in rows[:MOST]
+        "<tr>" + "".join(_cell(row.get(column, ""), column in shares) for column in columns) + "</tr>"
+        for row in rows[:MOST]
     )
     shown = f"{len(rows):,} rows" if len(rows) <= MOST else f"the first {MOST:,} of {len(rows):,} rows"
     return (
@@ -69,7 +70,11 @@ def _cell(value: str | float, share: bool) -> str:
     if isinstance(value, str):
         return f"<td>{escape(value)}</td>"
     if not share:
-        return f'<td class="n">{value:,}</td>' if isinstance(value, int) else f'<td class="n">{wording.decimal(value)}</td>'
+        return (
+            f'<td class="n">{value:,}</td>'
+            if isinstance(value, int)
+            else f'<td class="n">{wording.decimal(value)}</td>'
+        )
     bar = f'<span class="share" style="width:{60 * value:.0f}px"></span>'
     return f'<td class="n">{bar}{100 * value:.0f} %</td>'
 
@@ -77,4 +82,5 @@ def _cell(value: str | float, share: bool) -> str:
 def pairs_table(title: str, pairs: Sequence[tuple[str, str]]) -> str:
     """Return names and values, folded."""
     body = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in pairs)
-    return f'<details class="card"><summary>{escape(title)}</summary><div class="scroll"><table>{body}</table></div></details>'
+    body = f'<div class="scroll"><table>{body}</table></div>'
+    return f'<details class="card"><summary>{escape(title)}</summary>{body}</details>'

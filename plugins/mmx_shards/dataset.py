@@ -8,8 +8,8 @@ from typing import Any, Final, cast, final
 
 from typing_extensions import override
 
+from mmx.data.decode import decode
 from mmx.parts.dataset import BadSampleError, Dataset, Sample
-from mmx_images.decode import decode
 from mmx_shards.configs import ShardsConfig
 from mmx_shards.files import Files
 from mmx_shards.index import Index, caption_extension, scan
@@ -46,7 +46,7 @@ class Shards(Dataset):
         return Sample(key, decode(image, key), self._texts(key, caption))
 
     def members(self, index: int) -> tuple[str, bytes, bytes]:
-        """Return a sample's key, picture and caption as they are in the shard, for datasets that read them otherwise."""
+        """Return a sample's key, picture and caption as stored, for datasets that read them in their own way."""
         key, place = self.index.keys[index], self.index[index]
         caption = self._bytes(key, place.shard, place.caption, "caption", _LARGEST_CAPTION)
         image = self._bytes(key, place.shard, place.image, "picture", _LARGEST_IMAGE)
@@ -61,9 +61,7 @@ class Shards(Dataset):
             raise BadSampleError(f"{key}: the {what} has {size} bytes, more than {largest}")
         data = self.files.read(shard, offset, size)
         if len(data) < size:
-            raise BadSampleError(
-                f"{key}: the shard is cut short inside the {what} ({len(data)} of {size} bytes are there)"
-            )
+            raise BadSampleError(f"{key}: the shard is cut short inside the {what} ({len(data)} of {size} bytes)")
         return data
 
     def _texts(self, key: str, data: bytes) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Final, final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from mmx.run.events import Run, Step
@@ -81,11 +82,18 @@ class Bar(Display):
         super().__init__(console, run)
         self.recent: deque[float] = deque(maxlen=5)
         self.drawn = 0.0
-        columns = (MofNCompleteColumn(), BarColumn(bar_width=None), TextColumn("{task.fields[facts]}", markup=False))
+        # The bar alone has a ratio, so it gets what the others leave.
+        columns = (
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TextColumn("{task.fields[facts]}", markup=False, table_column=Column(no_wrap=True)),
+        )
         self.progress = Progress(
             *columns, console=console, expand=True, auto_refresh=False, redirect_stdout=sys.stdout.isatty()
         )
-        self.task = self.progress.add_task("", total=run.steps, completed=run.start, facts="waiting for the first batch")
+        self.task = self.progress.add_task(
+            "", total=run.steps, completed=run.start, facts="waiting for the first batch"
+        )
         self.progress.start()
         self.progress.refresh()
 

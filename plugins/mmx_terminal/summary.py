@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from rich.box import ROUNDED
 from rich.console import Console
@@ -65,13 +65,26 @@ def next_commands(run: Run, finished: bool, report: bool) -> list[str]:
     commands = [_open(f"{folder}/report.html")] if report else []
     if finished:
         commands.append(shlex.join(["mmx", "eval", folder]))
-    recipe = next((word for word in run.argv if Path(word).stem == "quickstart"), None)
-    if recipe and finished:
-        commands.append(shlex.join(["mmx", "run", recipe.replace("quickstart", "quickstart_vit")]))
-    elif finished:
-        longer = f"train.steps={2 * run.steps}"
-        commands.append(shlex.join(["mmx", "run", f"{folder}/resolved.toml", "--set", longer]))
+        sibling = _sibling(run.argv)
+        longer = [f"{folder}/resolved.toml", "--set", _twice(run)]
+        commands.append(shlex.join(["mmx", "run", *([sibling] if sibling else longer)]))
     return commands
+
+
+def _twice(run: Run) -> str:
+    """Return the setting that trains twice as long, in the unit that the recipe uses."""
+    train = run.recipe.get("train")
+    epochs = cast(Mapping[str, object], train).get("epochs") if isinstance(train, Mapping) else None
+    return f"train.epochs={2 * epochs:g}" if isinstance(epochs, int | float) else f"train.steps={2 * run.steps}"
+
+
+def _sibling(argv: Sequence[str]) -> str:
+    """Return the recipe that comes next after the quickstart, empty after any other."""
+    given = next((Path(word) for word in argv if Path(word).stem == "quickstart"), None)
+    if given is None:
+        return ""
+    following = given.with_name(f"quickstart_vit{given.suffix}")
+    return str(following) if not given.suffix or following.exists() else ""
 
 
 def _open(path: str) -> str:

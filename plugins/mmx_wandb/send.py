@@ -7,17 +7,19 @@ import netrc
 import os
 import shlex
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote, urlparse
 
-import wandb
 from PIL import Image
 
 from mmx.errors import CheckpointError
 from mmx.parts.evaluator import Picture
 from mmx.run.results import read_result
 from mmx_wandb.task import Task
+
+wandb: Final[Any] = import_module("wandb")  # an optional package: its types may not be there
 
 PATIENCE: Final = 5
 """Calls that may fail one after another before W&B is given up."""
@@ -103,7 +105,9 @@ class Sender:
         self.run.summary.update({**self.summary, "status": status})
         url, folder = str(self.run.url or ""), Path(str(self.run.dir)).parent
         self.run.finish(exit_code=0 if status in ("finished", "stopped") else 1)
-        return f"W&B: {url}" if url else f"W&B: kept offline; upload it with: {shlex.join(['wandb', 'sync', str(folder)])}"
+        return (
+            f"W&B: {url}" if url else f"W&B: kept offline; upload it with: {shlex.join(['wandb', 'sync', str(folder)])}"
+        )
 
     def _evaluation(self, row: Mapping[str, Any]) -> dict[str, Any]:
         name = str(row["evaluator"])
@@ -111,7 +115,9 @@ class Sender:
         for title, number in cast(Mapping[str, Mapping[str, Any]], row["numbers"]).items():
             values[f"{name}/{title}"] = number["value"]
             judged = {bound: number.get(bound) for bound in ("low", "high", "chance")}
-            self.summary |= {f"{name}/{title}/{bound}": float(value) for bound, value in judged.items() if value is not None}
+            self.summary |= {
+                f"{name}/{title}/{bound}": float(value) for bound, value in judged.items() if value is not None
+            }
         return {**values, **self._pictures(name, int(row["step"]))} if self.task.pictures else values
 
     def _pictures(self, name: str, step: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -44,7 +44,7 @@ class Task:
     project: str
     entity: str | None
     group: str
-    tags: tuple[str, ...]
+    tags: Sequence[str]
     mode: str
     pictures: bool
     config: Mapping[str, Any]
@@ -62,7 +62,8 @@ class Task:
     def read(text: bytes) -> Task:
         """Read what was written."""
         values = cast(dict[str, Any], json.loads(text))
-        return Task(**{**values, "limits": Limits(**values["limits"]), "tags": tuple(values["tags"])})
+        limits = Limits(**cast(dict[str, float], values.pop("limits")))
+        return Task(**values, limits=limits)
 
 
 def task_of(config: WandbConfig, run: Run, limits: Limits) -> Task:

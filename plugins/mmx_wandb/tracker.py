@@ -74,7 +74,9 @@ class WandbTracker(Tracker):
         failed.kill()
         if failed.task.mode == "offline":
             self.follower, self.task = None, None
-            raise MmxError(f"W&B gets nothing more of this run ({failed.reason}); metrics.jsonl in the run folder has all")
+            raise MmxError(
+                f"W&B gets nothing more of this run ({failed.reason}); metrics.jsonl in the run folder has all"
+            )
         self.follower = Follower(failed.task.offline())
         print(f"W&B cannot be used online ({failed.reason}); going on offline", file=sys.stderr)
         return True
@@ -84,5 +86,7 @@ class WandbTracker(Tracker):
             return
         if not self.follower.done:
             self.follower.kill()
-            raise MmxError(f"W&B did not take the end of this run ({self.follower.reason}); metrics.jsonl has all of it")
+            raise MmxError(
+                f"W&B did not take the end of this run ({self.follower.reason}); metrics.jsonl has all of it"
+            )
         print(self.follower.where, file=sys.stderr)

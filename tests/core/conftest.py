@@ -5,11 +5,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # throw-away parts, shared by the tests below this folder
 
-import throwaway  # noqa: E402
-from throwaway import Load, Write  # noqa: E402
+import throwaway
+from throwaway import Load, Write
 
-from mmx.recipe import Recipe, load  # noqa: E402
-from mmx.registry import Registries  # noqa: E402
+from mmx.recipe import Recipe, load
+from mmx.registry import Registries
 
 
 @pytest.fixture

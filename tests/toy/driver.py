@@ -59,6 +59,8 @@ def slow_down(seconds: float) -> None:
 
 def serve() -> int | None:
     """Answer each line: a job with the id of its process, ``{"wait": id}`` with how it ended, None if it still runs."""
+    import torch._dynamo  # noqa: F401, which torch would import at each first step
+
     for line in sys.stdin:
         job = json.loads(line)
         if "wait" in job:

@@ -7,4 +7,4 @@ import json
 
 def print_json(document: object) -> None:
     """Print the one JSON document that ``--json`` promises."""
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    print(json.dumps(document, indent=2))

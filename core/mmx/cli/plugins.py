@@ -88,7 +88,9 @@ def _parts(entry: PluginEntry, parts: Sequence[Entry]) -> list[str]:
 
 
 def _wrap(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, 80, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+    return textwrap.wrap(
+        text, 80, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _plain(entry: PluginEntry, plugins: Plugins) -> dict[str, Any]:

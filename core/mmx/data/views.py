@@ -87,7 +87,7 @@ class Reader:
         try:
             return self._row(self.dataset.read(ticket.index), ticket.epoch)
         except BadSampleError as error:
-            return Bad(key, str(error))
+            return Bad(key, str(error).removeprefix(f"{key}: "))
         except MmxError:
             raise
         except Exception as error:

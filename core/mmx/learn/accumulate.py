@@ -26,7 +26,10 @@ class Worker(Protocol):
         ...
 
     def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
-        """Run ``objective(batch, share)`` and its backward; ``last`` is when gradients may be exchanged."""
+        """Run ``objective(batch, share)`` and its backward; ``last`` is when gradients are averaged over ranks.
+
+        Only then has every trainable parameter been reached: data-parallel hooks must stay silent before.
+        """
         ...
 
 

@@ -38,6 +38,9 @@ class Objective(nn.Module):
 
     ``forward`` returns the features of a micro-batch (``share`` is None), or one scalar whose gradient is this
     micro-batch's part of the gradient. The scalar is a means to that end: read ``parts`` for the losses.
+
+    Ranks go in step: their batches have the same views with the same numbers of rows. A loss whose views a batch
+    lacks is skipped; what only it reaches then has a zero gradient, not none, so that ranks can average.
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class Objective(nn.Module):
         if not loss.requires_grad:
             return {}, []
         wanted = [*leaves.values(), *parameters]
-        found: tuple[Tensor | None, ...] = torch.autograd.grad(loss, wanted, allow_unused=True)
+        found = cast("tuple[Tensor | None, ...]", torch.autograd.grad(loss, wanted, allow_unused=True))
         by_leaf = zip(leaves, found[: len(leaves)], strict=True)
         by_parameter = zip(parameters, found[len(leaves) :], strict=True)
         return (
@@ -129,10 +132,9 @@ class Objective(nn.Module):
         return {name: loss for name, loss in named.items() if batch.has(loss.image_views, loss.text_views)}
 
     def _pulls(self, batch: Batch) -> list[Pull]:
-        """Return what active Compare losses pull, the student's first: a replay must draw in the same order."""
+        """Return what active Compare losses pull, always in the same order: a replay must draw the same dropout."""
         compares = [loss for loss in self._active(batch).values() if isinstance(loss, Compare)]
-        pulls = dict.fromkeys(pull for loss in compares for pull in loss.pulls())
-        return sorted(pulls, key=lambda pull: not _differentiable(pull))
+        return list(dict.fromkeys(pull for loss in compares for pull in loss.pulls()))
 
     def _compared(self, features: Features, batch: Batch) -> Float[Tensor, ""]:
         """Return the weighted sum of the Compare losses, computed in fp32 at least."""

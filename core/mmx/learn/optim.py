@@ -46,7 +46,9 @@ def groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def adamw(module: nn.Module, lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> torch.optim.AdamW:
+def adamw(
+    module: nn.Module, lr: float, betas: tuple[float, float], eps: float, weight_decay: float
+) -> torch.optim.AdamW:
     """Return AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) over what is trained of a module."""
     return torch.optim.AdamW(groups(module, weight_decay), lr=lr, betas=betas, eps=eps, fused=True)
 
@@ -72,7 +74,9 @@ def restore_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer, tenso
     saved = {key.rpartition("/")[0] for key in tensors}
     if tensors and saved != set(trained):
         differing = ", ".join(sorted(saved ^ set(trained))[:5])
-        raise CheckpointError(f"the checkpoint's optimizer state is of other parameters than those trained now: {differing}")
+        raise CheckpointError(
+            f"the checkpoint's optimizer state is of other parameters than those trained now: {differing}"
+        )
     for key, value in tensors.items():
         name, _, entry = key.rpartition("/")
         parameter = trained[name]

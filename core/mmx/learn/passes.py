@@ -48,9 +48,7 @@ class Passes:
     def image_embed(self, view: str) -> Shaped[Tensor, "b *q d"]:
         """Return unit-length image embeddings of a view."""
         model = self.model
-        return self._keep(
-            ("image.embed", view), lambda: model.fusion.embed_image(self.image(view), model.text_encoder)
-        )
+        return self._keep(("image.embed", view), lambda: model.fusion.embed_image(self.image(view), model.text_encoder))
 
     def text_embed(self, view: str) -> Shaped[Tensor, "b d"]:
         """Return unit-length text embeddings of a view."""

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-
 _Rows = TypeVar("_Rows", bound="Rows")
 
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mmx.recipe.document import Document
 from mmx.recipe.messages import alternatives, message, show, show_value
+from mmx.recipe.schema import Recipe
 from mmx.recipe.shape import keys_of, slot_at, table_at
 from mmx.recipe.source import KeyPath, at, dotted, has, item
 from mmx.registry import Registries
+
+MOST: Final = 100
+"""Problems of fields that are explained; a file with more is no recipe."""
+TOPICS: Final = Recipe.model_fields.keys() - {"name", "seed"}
+"""Tables of a recipe."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,9 @@ class Problem:
 
 def problem(document: Document, path: KeyPath, text: str, *, table: str = "", plugin: bool = False) -> Problem:
     """Describe a problem at a key."""
+    table = table or str(path[0]) * (path[0] in TOPICS)
     origin = document.origin(path)
-    return Problem(origin.label, origin.line, dotted(path), text, table or str(path[0]), plugin)
+    return Problem(origin.label, origin.line, dotted(path), text, table, plugin)
 
 
 def explain(error: ValidationError, document: Document, registries: Registries) -> list[Problem]:
@@ -51,15 +58,19 @@ def explain(error: ValidationError, document: Document, registries: Registries) 
     for details in error.errors(include_url=False):
         path = _locate(details["loc"], document.values, details["type"])
         found.setdefault(path, []).append(details)
-    return [_explain(path, errors, document, registries) for path, errors in found.items()]
+    problems = [_explain(path, found[path], document, registries) for path in list(found)[:MOST]]
+    more = [Problem(document.label, 0, "...", f"{len(found) - MOST:,} more problems")] if len(found) > MOST else []
+    return problems + more
 
 
 def report(problems: Sequence[Problem], label: str) -> str:
     """Write problems in the order of the file, and the command that helps."""
     ordered = sorted(problems, key=lambda item: (item.file != label, item.file, item.line or 10**9))
     tables = list(dict.fromkeys(item.table for item in ordered if item.table and not item.plugin))
-    helps = f"mmx recipe schema {' '.join(tables[:4])}" if tables else "mmx plugins"
-    head = [f"{label}: {len(ordered)} problems"] if len(ordered) > 1 else []
+    blame = all(item.plugin for item in ordered)
+    helps = "mmx plugins" if blame else " ".join(["mmx recipe schema", *tables[:4]])
+    count = f"more than {MOST}" if len(ordered) > MOST else len(ordered)
+    head = [f"{label}: {count} problems"] if len(ordered) > 1 else []
     return "\n".join([*head, *(str(item) for item in ordered), f"help: {helps}"])
 
 
@@ -120,4 +131,4 @@ def _topic(path: KeyPath, values: dict[str, Any], registries: Registries) -> str
             name = at(values, (*path[:length], slot.key))
             known = isinstance(name, str) and name in registries[slot.kind]
             return f"{slot.kind}.{name}" if known else slot.kind
-    return str(path[0])
+    return ""

@@ -20,7 +20,7 @@ KeyPath: TypeAlias = "tuple[str | int, ...]"
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 100
 # tomllib needs minutes for a key of tens of thousands of parts, so such keys are found without it.
-LONG_KEY: Final = re.compile(r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
+LONG_KEY: Final = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
 BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 AT_LINE: Final = re.compile(r"^(.*) \(at line (\d+), column (\d+)\)$", re.DOTALL)
 
@@ -130,7 +130,7 @@ def _syntax(message: str, text: str, label: str) -> str:
         what, line, column = match[1], int(match[2]), int(match[3])
     else:
         what, line, column = message.removesuffix(" (at end of document)"), text.count("\n") + 1, 1
-    shown = text.split("\n")[line - 1].rstrip("\r") if line <= text.count("\n") + 1 else ""
+    shown = text.split("\n")[line - 1].rstrip() if line <= text.count("\n") + 1 else ""
     snippet = f"\n    {shown}\n    {' ' * (column - 1)}^" if shown.strip() and len(shown) <= 100 else ""
     return f"{label}:{line}:{column}: not valid TOML: {what[:1].lower()}{what[1:]}{snippet}"
 

@@ -65,7 +65,9 @@ def save_bundle(folder: Path, recipe: Recipe, weights: Mapping[str, Tensor], ste
         write_bytes(folder / "model.safetensors", data)
         write_bytes(folder / "model.json", (json.dumps(description, indent=2) + "\n").encode())
     except OSError as error:
-        raise CheckpointError(f"the model cannot be written to {folder}: {error.strerror}; mend this, then resume") from error
+        raise CheckpointError(
+            f"the model cannot be written to {folder}: {error.strerror}; mend this, then resume"
+        ) from error
 
 
 def load_bundle(folder: Path, registries: Registries, device: torch.device) -> LoadedModel:

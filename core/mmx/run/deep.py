@@ -48,7 +48,8 @@ def deep_check(recipe: Recipe, registries: Registries, say: Callable[[str], None
     if len(bad) == len(rows):
         raise DataError(f"none of the first {len(rows)} samples can be used; {bad[0].key}: {bad[0].reason}")
     say(
-        f"data.train: {many(len(dataset))} samples, {steps:,} steps of {recipe.data.batch}; read {len(rows) - len(bad)} of {len(rows)}"
+        f"data.train: {many(len(dataset))} samples, {steps:,} steps of {recipe.data.batch}; "
+        f"read {len(rows) - len(bad)} of {len(rows)}"
     )
     _forward(objective, collate(rows).batch)
     for name, config in recipe.evaluators.items():

@@ -41,7 +41,9 @@ def evaluate(
         try:
             write_result(folder.evaluations / f"step-{step:08d}", name, result)
         except OSError as error:
-            raise CheckpointError(f"the evaluation of step {step} cannot be written: {error}; mend this, then resume") from error
+            raise CheckpointError(
+                f"the evaluation of step {step} cannot be written: {error}; mend this, then resume"
+            ) from error
         numbers = {number: asdict(value) for number, value in result.numbers.items()}
         metrics.append(
             {"kind": "evaluation", "step": step, "evaluator": name, "headline": result.headline, "numbers": numbers}

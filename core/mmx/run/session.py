@@ -1,6 +1,7 @@
 """One training run from start to end: build, resume, train, and tell observers and the run folder about it."""
 
 import math
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import final
@@ -182,7 +183,7 @@ class Session:
             self.say(str(second))
 
     def _resume_command(self) -> str:
-        return f"mmx run --resume {self.folder.path}"
+        return f"mmx run --resume {shlex.quote(str(self.folder.path))}"
 
     def _end(self, outcome: Outcome) -> Outcome:
         self._metrics.append({"kind": "end", **asdict(outcome)})

@@ -7,7 +7,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # the toys, also for the spawned processes
 
-from pair import Pair
+from toys.pair import Pair
 
 
 @pytest.fixture(scope="session")

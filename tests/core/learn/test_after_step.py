@@ -6,16 +6,16 @@ from typing import cast
 import pytest
 import torch
 from torch import Tensor
+from toys.blip import SLOW_TEXT, CrossFusion
+from toys.declip import NearestNeighbour
+from toys.layouts import Alone, freeze_unreached, start
+from toys.systems import batch_for, blip, declip
 
-from layouts import Alone, freeze_unreached, start
 from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Objective
 from mmx.learn.teacher import Teacher
 from mmx.parts.batch import Batch
-from toys.blip import SLOW_TEXT, CrossFusion
-from toys.declip import NearestNeighbour
-from toys.systems import batch_for, blip, declip
 
 
 def copied(objective: Objective) -> dict[str, Tensor]:
@@ -107,9 +107,10 @@ def test_the_temperature_is_clamped_before_teachers_follow() -> None:
     assert slow.project.log_scale.item() == pytest.approx(0.9 * math.log(5) + 0.1 * math.log(100))
 
 
-def test_queues_get_what_the_losses_saw() -> None:
+def test_queues_get_what_the_losses_of_this_step_saw() -> None:
     objective = start(declip, SoloGroup())
-    batch = batch_for(objective)
+    steps(objective, [batch_for(objective)])
+    batch = batch_for(objective, step=1)
     accumulate(Alone(objective), objective, batch, 4)
     with torch.no_grad():
         texts = objective._passes(batch, grad=False).text_embed("clean")
@@ -117,4 +118,5 @@ def test_queues_get_what_the_losses_saw() -> None:
             parameter.add_(1.0)  # a large step: the queue must not see it
     objective.after_step(batch)
     queue = cast(NearestNeighbour, objective.losses["neighbour"]).queue
-    torch.testing.assert_close(queue[:32], texts, rtol=1e-14, atol=1e-14)
+    filled = queue.roll(-32, 0)[:32]  # 48 places: rows 32 to 47, then 0 to 15
+    torch.testing.assert_close(filled, texts, rtol=1e-14, atol=1e-14)

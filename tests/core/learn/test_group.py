@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 import torch
-
-from layouts import assert_alike, assert_same, difference, train
-from mmx.learn.group import SoloGroup
-from pair import RANKS, Pair
-from tasks import duplicated, gather_and_sum
+from toys.layouts import assert_alike, assert_same, difference, train
 from toys.mistakes import plain_clip
+from toys.pair import RANKS, Pair
 from toys.systems import SYSTEMS, Build, blip, cloob
+from toys.tasks import duplicated, gather_and_sum
+
+from mmx.learn.group import SoloGroup
 
 
 def test_gather_keeps_rank_order_and_its_backward_sums_over_ranks(pair: Pair) -> None:
@@ -41,9 +41,8 @@ def test_gathering_over_the_world_leaves_the_gradient_of_clip_and_shifts_its_los
     right = train(plain_clip, 1, steps=1)
     for wrong in pair(duplicated, plain_clip, over_world=True):
         assert_same(wrong.gradients[0], right.gradients[0])
-        assert wrong.parts[0]["contrastive"] - right.parts[0]["contrastive"] == pytest.approx(
-            math.log(RANKS), abs=1e-12
-        )
+        shift = wrong.parts[0]["contrastive"] - right.parts[0]["contrastive"]
+        assert shift == pytest.approx(math.log(RANKS), abs=1e-12)
 
 
 @pytest.mark.parametrize("build", [cloob, blip], ids=["cloob", "blip"])

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-
-from layouts import assert_same, difference
-from tasks import one_gradient
 from toys import matching
+from toys.layouts import assert_same, difference
 from toys.matching import draw, gumbel
 from toys.mistakes import matching_and_captions, negatives_from_anywhere
+from toys.tasks import one_gradient
 
 
 def test_blocks_that_lie_within_a_micro_batch_are_exact() -> None:

@@ -1,20 +1,22 @@
-from collections.abc import Callable
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from toys.layouts import Alone, gradients, start
+from toys.mistakes import matching_and_captions
+from toys.systems import batch_for, blip, declip
 
-from layouts import Alone, gradients, start
 from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Objective
 from mmx.learn.passes import Passes
+from mmx.learn.teacher import Teacher
 from mmx.learn.whole import Pull
 from mmx.parts.batch import Batch
-from toys.mistakes import matching_and_captions
-from toys.systems import batch_for, blip, declip
 
 
 def passes_of(objective: Objective, batch: Batch, grad: bool = True) -> Passes:
@@ -22,20 +24,31 @@ def passes_of(objective: Objective, batch: Batch, grad: bool = True) -> Passes:
     return Passes(objective.model, batch, teachers, grad)
 
 
-def test_each_tower_runs_once_a_view_and_one_step() -> None:
+def counting(towers: Mapping[str, nn.Module]) -> Counter[str]:
+    """Count the towers' forward passes from now on."""
+    calls: Counter[str] = Counter()
+
+    def hook(name: str) -> Callable[[nn.Module, object], None]:
+        return lambda module, inputs: calls.update([name])
+
+    for name, tower in towers.items():
+        tower.register_forward_pre_hook(hook(name))
+    return calls
+
+
+def test_each_tower_runs_once_a_view() -> None:
     objective = start(declip, SoloGroup())
-    calls = {"image": 0, "text": 0}
-
-    def counted(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
-            calls[name] += 1
-
-        return hook
-
-    objective.model.image_encoder.register_forward_pre_hook(counted("image"))
-    objective.model.text_encoder.register_forward_pre_hook(counted("text"))
+    calls = counting({"image": objective.model.image_encoder, "text": objective.model.text_encoder})
     accumulate(Alone(objective), objective, batch_for(objective), 1)
     assert calls == {"image": 2, "text": 2}  # five losses, two views a side
+
+
+def test_accumulation_runs_the_student_twice_and_the_teacher_once() -> None:
+    objective = start(blip, SoloGroup())
+    slow = cast(Teacher, objective.teachers["momentum"]).model
+    calls = counting({"student": objective.model.image_encoder, "teacher": slow.image_encoder})
+    accumulate(Alone(objective), objective, batch_for(objective), 4)
+    assert calls == {"student": 8, "teacher": 4}
 
 
 def test_the_grad_mode_is_that_of_the_passes_and_not_of_who_asks_first() -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from toys.declip import NearestNeighbour, SimSiam
+from toys.layouts import Alone, gradients, start
+from toys.systems import Build, batch_for, blip, declip, make_model
 
-from layouts import Alone, gradients, start
 from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup
 from mmx.learn.model import Model
@@ -17,8 +19,6 @@ from mmx.learn.teacher import Teacher
 from mmx.learn.whole import Pull, Whole
 from mmx.parts.batch import Batch
 from mmx.parts.loss import Compare, Mean
-from toys.declip import NearestNeighbour, SimSiam
-from toys.systems import Build, batch_for, blip, declip, make_model
 
 IMAGE = Pull("image.embed", "clean")
 

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from toys.layouts import Outcome, assert_alike, start, train
+from toys.mistakes import by_turns, with_dropout
+from toys.pair import Pair
+from toys.systems import batch_for, clip, declip
+from toys.tasks import step_unfrozen, train_by_turns
 
-from layouts import Outcome, assert_alike, start, train
 from mmx.learn.accumulate import unreached
 from mmx.learn.group import SoloGroup
-from pair import Pair
-from tasks import step_unfrozen, train_by_turns
-from toys.mistakes import by_turns
-from toys.systems import batch_for, clip, declip
 
 ERROR = "Expected to have finished reduction in the prior iteration"
 
@@ -17,11 +17,16 @@ ERROR = "Expected to have finished reduction in the prior iteration"
 def test_it_names_what_no_loss_reaches_and_changes_nothing() -> None:
     objective = start(declip, SoloGroup())
     before = {name: value.clone() for name, value in objective.state_dict().items()}
-    state = torch.get_rng_state()
     assert unreached(objective, batch_for(objective)) == ["model.image_encoder.unseen"]
-    assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in objective.parameters())
+
+
+def test_it_leaves_the_generator_where_it_was() -> None:
+    objective = start(with_dropout, SoloGroup())
+    state = torch.get_rng_state()
+    unreached(objective, batch_for(objective))
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_it_leaves_frozen_parameters_out() -> None:

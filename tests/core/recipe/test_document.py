@@ -86,7 +86,9 @@ def test_circles_are_refused(write: Write, read: Load) -> None:
     write("b.toml", text='extends = "c.toml"\n')
     write("c.toml", text='# c\nextends = "./b.toml"\n')
     message = fails(write("a.toml", text='extends = "b.toml"\n'), read)
-    assert message.startswith("c.toml:2: extends: recipes extend each other in a circle: b.toml extends c.toml extends b")
+    assert message.startswith(
+        "c.toml:2: extends: recipes extend each other in a circle: b.toml extends c.toml extends b"
+    )
     assert message.endswith("extended by b.toml:1\n  extended by a.toml:1")
 
 
@@ -102,12 +104,16 @@ def test_the_same_recipe_twice_is_no_circle(write: Write, read: Load) -> None:
     [
         ("extends = 3\n", "top.toml:1: extends: should be a file name or a list of file names, not 3"),
         ('extends = ["low.toml", ""]\n', "top.toml:1: extends: should be a file name or a list of file names, not ''"),
-        ('\nextends = "nothing.toml"\n', "nothing.toml: cannot be read: No such file or directory\n  extended by top.toml:2"),
+        (
+            '\nextends = "nothing.toml"\n',
+            "nothing.toml: cannot be read: No such file or directory\n  extended by top.toml:2",
+        ),
         ('extends = "bad.toml"\n', "bad.toml:1:3: not valid TOML: expected '=' after a key in a key/value pair"),
         ('extends = "."\n', ".: is not a file"),
     ],
 )
 def test_what_cannot_be_extended(write: Write, read: Load, text: str, expected: str) -> None:
+    write("low.toml")
     write("bad.toml", text="a b\n")
     assert fails(write("top.toml", text=text), read).startswith(expected)
 
@@ -120,7 +126,9 @@ def test_bundled_recipes_are_extended_by_name(write: Write) -> None:
     assert document.origins["image_encoder", "name"].label == "mmx_recipes/quickstart.toml"
 
 
-@pytest.mark.parametrize("value", ["1979-05-27", "07:32:00", "1979-05-27T07:32:00Z", "[[1979-05-27]]", "{ a = 07:32:00 }"])
+@pytest.mark.parametrize(
+    "value", ["1979-05-27", "07:32:00", "1979-05-27T07:32:00Z", "[[1979-05-27]]", "{ a = 07:32:00 }"]
+)
 def test_dates_are_refused(write: Write, read: Load, value: str) -> None:
     message = fails(write("r.toml", ("width = 32", f"width = {value}")), read)
     assert message.startswith("r.toml:6: image_encoder.width") and "is a date" in message

@@ -91,7 +91,9 @@ def test_shown_values_say_where_they_came_from(write: Write, read: Load) -> None
 
 
 def test_nested_parts(write: Write, read: Load) -> None:
-    data = '[data.train]\nname = "mixed"\nfirst = { name = "folder", path = "a" }\n[data.train.second]\nname = "folder"\n'
+    data = (
+        '[data.train]\nname = "mixed"\nfirst = { name = "folder", path = "a" }\n[data.train.second]\nname = "folder"\n'
+    )
     recipe = read(write("r.toml", ('[data.train]\nname = "folder"\n', data)))
     assert recipe.data.train == throwaway.Mixed(
         name="mixed",

@@ -51,7 +51,9 @@ def test_keys(text: str, path: tuple[str | int, ...]) -> None:
     assert read_key(text, "--set") == path
 
 
-@pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a..b", "a b", "a[", "a[x]", "a[-1]", "[0]", "a[0]b", "ä", "a." * 40_000])
+@pytest.mark.parametrize(
+    "text", ["", ".", "a.", ".a", "a..b", "a b", "a[", "a[x]", "a[-1]", "[0]", "a[0]b", "ä", "a." * 40_000]
+)
 def test_keys_that_are_none(text: str) -> None:
     with pytest.raises(RecipeError, match="is not a key"):
         read_key(text, "--set")
@@ -71,12 +73,16 @@ def test_set_inside_lists(write: Write, read: Load) -> None:
 
 
 def test_a_new_part_replaces_its_table_whatever_the_order(write: Write, read: Load) -> None:
-    recipe = read(write("r.toml", ("width = 32", "train = 'frozen'")), "image_encoder.train=last:1", "image_encoder.name=conv")
+    recipe = read(
+        write("r.toml", ("width = 32", "train = 'frozen'")), "image_encoder.train=last:1", "image_encoder.name=conv"
+    )
     assert recipe.image_encoder == throwaway.EncoderConfig(name="conv", train="last:1")
 
 
 def test_new_tables(write: Write, read: Load) -> None:
-    recipe = read(write(), "teachers.slow.decay=0.99", "parallel.engine=remote", "parallel.hosts=4", "trackers.journal={}")
+    recipe = read(
+        write(), "teachers.slow.decay=0.99", "parallel.engine=remote", "parallel.hosts=4", "trackers.journal={}"
+    )
     assert recipe.teachers["slow"].decay == 0.99
     assert recipe.parallel == throwaway.Remote(name="remote", hosts=4)
     assert list(recipe.trackers) == ["journal"]
@@ -92,7 +98,7 @@ def test_steps_and_epochs_replace_each_other(write: Write, read: Load) -> None:
 def test_unset(write: Write, read: Load) -> None:
     path = write()
     assert read(path, unset=("image_encoder.width",)).image_encoder == throwaway.Vit(name="vit")
-    recipe = read(path, "evaluators.other={name=\"zero\"}", unset=("evaluators",))
+    recipe = read(path, 'evaluators.other={name="zero"}', unset=("evaluators",))
     assert list(recipe.evaluators) == ["other"]
 
 
@@ -109,7 +115,10 @@ def test_unset_comes_before_set(write: Write, read: Load) -> None:
         ("=3", "--set =3: '' is not a key; write it like"),
         ("seed.x=3", "--set seed.x: seed is the value 3, not a table"),
         ("seed.x.y=3", "--set seed.x.y: seed.x does not exist: the value 3"),
-        ("data.train.sources[0].path=x", "--set data.train.sources[0].path: data.train.sources[0] does not exist: a table"),
+        (
+            "data.train.sources[0].path=x",
+            "--set data.train.sources[0].path: data.train.sources[0] does not exist: a table",
+        ),
         ("data.train[0]=x", "--set data.train[0]: data.train is a table, not a list"),
         ("optim.betas=[0.9, 0.99", "--set optim.betas: '[0.9, 0.99' is not a TOML value, such as"),
         ("seed=1979-05-27", "--set: seed: is a date"),
@@ -133,7 +142,10 @@ def test_an_index_past_the_end(write: Write, read: Load) -> None:
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
-        ("image_encoder.widht", "--unset image_encoder.widht: the recipe does not set this key; did you mean 'image_encoder.w"),
+        (
+            "image_encoder.widht",
+            "--unset image_encoder.widht: the recipe does not set this key; did you mean 'image_encoder.w",
+        ),
         ("optim.lr", "--unset optim.lr: the recipe does not set this key"),
         ("a b", "--unset a b: 'a b' is not a key"),
     ],

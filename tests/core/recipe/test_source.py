@@ -82,7 +82,7 @@ def test_syntax_errors_have_line_and_column(text: str, expected: str) -> None:
     [
         ".".join(["a"] * 40_000) + " = 1",
         " . ".join(['"a"'] * 40_000) + " = 1",
-        "." .join(["a"] * 40_000),
+        ".".join(["a"] * 40_000),
         "[" + ".".join(["'a'"] * 40_000) + "]",
         "a = { " + ".".join(["a"] * 40_000) + " = 1 }",
         ".".join(["a"] * 101) + " = 1",
@@ -101,7 +101,9 @@ def test_deep_texts_are_refused_at_once(text: str, write: Write, read: Load) -> 
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("text", ["a" * 900_000, "a." * 50 + "\n", "a-" * 400_000 + "=1", '"a' * 300_000, "a = [\n" + "1,\n" * 300_000])
+@pytest.mark.parametrize(
+    "text", ["a" * 900_000, "a." * 50 + "\n", "a-" * 400_000 + "=1", '"a' * 300_000, "a = [\n" + "1,\n" * 300_000]
+)
 def test_large_texts_are_refused_in_good_time(text: str, write: Write, read: Load) -> None:
     with pytest.raises(RecipeError) as caught:
         read(write(text=text))
@@ -110,7 +112,7 @@ def test_large_texts_are_refused_in_good_time(text: str, write: Write, read: Loa
 
 @pytest.mark.timeout(60)
 def test_many_keys(write: Write, read: Load) -> None:
-    with pytest.raises(RecipeError, match="30000 problems|3000[0-9] problems"):
+    with pytest.raises(RecipeError, match=r"r\.toml: \.\.\.: 29,9.. more problems"):
         read(write(text="\n".join(f"k{number} = 1" for number in range(30_000))))
 
 

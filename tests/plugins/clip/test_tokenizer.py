@@ -79,3 +79,13 @@ def test_a_text_of_ten_megabytes_is_cut_and_one_long_word_ends(tokenizer: ClipTo
 def test_one_instance_has_the_published_special_ids(tokenizer: ClipTokenizer) -> None:
     assert (tokenizer.vocabulary, tokenizer.pad, tokenizer.start, tokenizer.end) == (49_408, 0, 49_406, 49_407)
     assert len(tokenizer._known.merges.pieces) == 49_406
+
+
+def test_fewer_merges_make_a_smaller_vocabulary_and_the_same_text() -> None:
+    small = ClipTokenizer(ClipTokenizerConfig(name="clip", merges=1000))
+    assert small.vocabulary == 1514 and (small.start, small.end) == (1512, 1513)
+    ids = small.encode("a photo of a hippopotamus")
+    assert max(ids) == small.end and len(ids) > len(
+        ClipTokenizer(ClipTokenizerConfig(name="clip")).encode("a hippopotamus")
+    )
+    assert small.decode(ids) == "a photo of a hippopotamus"

@@ -127,5 +127,5 @@ def test_the_mask_id_must_be_an_ordinary_one(mask: int) -> None:
 def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         mlm(**options)
-    with pytest.raises(ValidationError, match="no {} for the caption"):
+    with pytest.raises(ValidationError, match=r"no {} for the caption"):
         caption(templates=["a photo"])

@@ -5,6 +5,7 @@ import json
 import pickle
 
 import pytest
+
 from mmx_quickstart.concepts import DATA, groups, held_out, read_concepts
 from mmx_quickstart.config import EmojiConfig
 from mmx_quickstart.dataset import Emoji
@@ -35,7 +36,7 @@ def test_the_test_split_has_every_drawing_and_the_groups_of_the_report() -> None
     test = emoji(split="test", styles=["fluent"])
     assert len(test) == 1852
     found = test.classes().groups
-    assert list(found)[0] == "trained"
+    assert next(iter(found)) == "trained"
     assert not set(found["trained"]) & set(found["unseen"])
     assert len(found["trained"]) + len(found["unseen"]) + len(found["flags"]) == 1906
 

@@ -111,7 +111,7 @@ def test_other_file_systems(make: Make, pairs: Members) -> None:
 
 
 def test_a_missing_shard_is_named(make: Make, pairs: Members) -> None:
-    with pytest.raises(DataError, match="shard /nowhere/x.tar does not exist"):
+    with pytest.raises(DataError, match=r"shard /nowhere/x.tar does not exist"):
         len(shards(make("a.tar", pairs), "/nowhere/x.tar"))
 
 
@@ -165,22 +165,22 @@ def test_every_cut_is_an_error_or_a_bad_sample_but_never_a_wrong_one(
     make: Make, pairs: Members, tmp_path: Path
 ) -> None:
     data = make("a.tar", pairs).read_bytes()
-    cut = tmp_path / "cut.tar"
+    part = tmp_path / "part.tar"
     named = 0
     for end in range(0, 6 * 1024 + 1, 128):
-        cut.write_bytes(data[:end])
-        dataset = shards(cut)
+        part.write_bytes(data[:end])
+        dataset = shards(part)
         try:
             count = len(dataset)
         except DataError as error:
-            assert "cut" in str(error)
+            assert "cut short" in str(error) or "no sample has" in str(error)
             named += 1
             continue
         for index in range(count):
             try:
                 sample = dataset.read(index)
             except BadSampleError as error:
-                assert str(error).startswith(f"cut/00{index}: ")
+                assert str(error).startswith(f"part/00{index}: ")
                 named += 1
                 continue
             assert sample.texts == (f"caption {index}",)
@@ -192,7 +192,7 @@ def test_a_damaged_header_is_named_with_its_byte(make: Make, pairs: Members) -> 
     data = bytearray(path.read_bytes())
     data[1024 + 3] ^= 0x20
     path.write_bytes(data)
-    with pytest.raises(DataError, match="a.tar has a damaged header at byte 1024"):
+    with pytest.raises(DataError, match=r"a.tar has a damaged header at byte 1024"):
         len(shards(path))
 
 

@@ -1,7 +1,5 @@
 """Which URLs are read, and what braces stand for."""
 
-from time import perf_counter
-
 import pytest
 from pydantic import ValidationError
 
@@ -43,6 +41,7 @@ def test_other_schemes_are_refused(url: str) -> None:
         ShardsConfig(name="shards", urls=(url,))
 
 
+@pytest.mark.timeout(30)  # the full expansions would take minutes
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
@@ -56,10 +55,8 @@ def test_other_schemes_are_refused(url: str) -> None:
     ],
 )
 def test_braces_that_cannot_be(pattern: str, message: str) -> None:
-    start = perf_counter()
     with pytest.raises(ValidationError, match=message):
         ShardsConfig.model_validate({"name": "shards", "urls": [pattern]})
-    assert perf_counter() - start < 30  # it ends at all: the full expansions would not
 
 
 def test_messages_show_no_secrets() -> None:

@@ -10,7 +10,6 @@ from mmx.parts.evaluator import Number, Result
 from mmx.run.events import Run
 
 
-
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     folder = tmp_path / "runs" / "first run"

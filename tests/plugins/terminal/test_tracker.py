@@ -28,7 +28,12 @@ class Screen:
     def __init__(self, terminal: bool = False, width: int = 80, every: int = 50) -> None:
         self.file = io.StringIO()
         console = Console(
-            file=self.file, force_terminal=terminal, force_interactive=terminal, width=width, color_system=None, highlight=False
+            file=self.file,
+            force_terminal=terminal,
+            force_interactive=terminal,
+            width=width,
+            color_system=None,
+            highlight=False,
         )
         self.tracker = TerminalTracker(TerminalConfig(name="terminal", every=every), console)
 
@@ -128,7 +133,9 @@ def test_the_summary_has_numbers_folder_report_and_three_commands(run: Run, resu
     screen.tracker.mmx_run_end(run, FINISHED)
     text = screen.file.getvalue()
     assert "finished at step 100 of 100 after 2 min 33 s" in text
-    table = [line.split() for line in screen.lines if line.startswith("  ") and "mmx" not in line and "open" not in line]
+    table = [
+        line.split() for line in screen.lines if line.startswith("  ") and "mmx" not in line and "open" not in line
+    ]
     assert [row[0] for row in table if row[0] != "95"] == ["top1", "top5", "held_out.among_own.top1", "median_rank"]
     assert "  top5                     51.5 %  50.0 to 53.0 %  0.26 %    1,607" in text
     assert f"run folder  {run.folder}" in screen.lines
@@ -139,11 +146,23 @@ def test_the_summary_has_numbers_folder_report_and_three_commands(run: Run, resu
     assert commands[2] == f"  mmx run '{run.folder}/resolved.toml' --set train.steps=200"
 
 
-def test_after_the_quickstart_the_other_quickstart_is_suggested(run: Run) -> None:
+def test_training_longer_is_suggested_in_the_unit_of_the_recipe(run: Run) -> None:
     screen = Screen()
     screen.tracker.mmx_run_start(run)
-    screen.tracker.mmx_run_end(replace(run, argv=("mmx", "run", "recipes/quickstart.toml")), FINISHED)
-    assert screen.lines[-1] == "  mmx run recipes/quickstart_vit.toml"
+    screen.tracker.mmx_run_end(replace(run, recipe={"train": {"epochs": 8.0}}), FINISHED)
+    assert screen.lines[-1].endswith(" --set train.epochs=16")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_after_the_quickstart_the_other_quickstart_is_suggested(run: Run, there: bool) -> None:
+    recipes = run.folder / "quickstart"
+    recipes.mkdir()
+    if there:
+        (recipes / "quickstart_vit.toml").touch()
+    screen = Screen()
+    screen.tracker.mmx_run_start(run)
+    screen.tracker.mmx_run_end(replace(run, argv=("mmx", "run", f"{recipes}/quickstart.toml")), FINISHED)
+    assert screen.lines[-1].endswith("/quickstart/quickstart_vit.toml'") is there
 
 
 def test_a_stopped_run_says_where_it_was_saved_and_how_to_go_on(run: Run) -> None:

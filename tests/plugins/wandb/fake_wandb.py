@@ -11,7 +11,7 @@ from typing import Any, Never
 
 def _wrong(kind: str) -> bool:
     wrong = os.environ.get("FAKE_WANDB", "").split()
-    return kind in wrong or f"online_{kind}" in wrong and os.environ.get("FAKE_MODE") == "online"
+    return kind in wrong or (f"online_{kind}" in wrong and os.environ.get("FAKE_MODE") == "online")
 
 
 def _note(call: str, **values: Any) -> None:

@@ -86,7 +86,13 @@ def test_pictures_can_be_left_out(folder: Folder, fake: Fake) -> None:
     ],
 )
 def test_auto_is_online_only_with_a_key(
-    folder: Folder, fake: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], hosts: str, mode: str
+    folder: Folder,
+    fake: Fake,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variables: dict[str, str],
+    hosts: str,
+    mode: str,
 ) -> None:
     (tmp_path / "netrc").write_text(hosts)
     (tmp_path / "netrc").chmod(0o600)
@@ -132,7 +138,7 @@ def test_calls_that_keep_failing_end_it_and_few_do_not(folder: Folder, fake: Fak
     for step in range(30, 40):
         folder.step(step)
     folder.end()
-    with pytest.raises(MmxError, match="ConnectionResetError|No space left"):
+    with pytest.raises(MmxError, match=r"ConnectionResetError|No space left"):
         tracker.mmx_run_end()
     tracker.close()
 
@@ -183,7 +189,11 @@ def test_the_process_ends_with_the_run_that_was_killed(folder: Folder, fake: Fak
     )
     path = {"PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", code, str(folder.path)], env={**os.environ, **path}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, str(folder.path)],
+        env={**os.environ, **path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     pid = int(done.stdout)
     deadline = time.monotonic() + 30

@@ -6,6 +6,10 @@ from typing import final
 import pytest
 import torch
 from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+from typing_extensions import override
+
 from mmx.errors import DataError, RecipeError
 from mmx.learn.model import Model
 from mmx.parts.batch import Encoded, Pixels, Words
@@ -17,9 +21,6 @@ from mmx.parts.tokenizer import Tokenizer
 from mmx.parts.transform import Preprocess
 from mmx_zeroshot.config import ZeroShotConfig
 from mmx_zeroshot.evaluator import ZeroShot
-from PIL import Image
-from torch import Tensor, nn
-from typing_extensions import override
 
 NAMES = [f"class {index}" for index in range(8)]
 HOW = Preprocess(size=4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), resize="squash")
@@ -119,7 +120,9 @@ class Pictures(Dataset):
         seen = self.seen[index]
         if seen is None:
             raise BadSampleError("cannot be decoded")
-        return Sample(self.key(index), Image.new("RGB", (6, 5), (round(10 * seen), 0, 0)), (), {"label": self.told[index]})
+        return Sample(
+            self.key(index), Image.new("RGB", (6, 5), (round(10 * seen), 0, 0)), (), {"label": self.told[index]}
+        )
 
     @override
     def classes(self) -> Classes | None:

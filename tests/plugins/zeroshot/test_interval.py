@@ -1,4 +1,5 @@
 import pytest
+
 from mmx_zeroshot.interval import wilson
 
 

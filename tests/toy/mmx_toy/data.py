@@ -37,7 +37,8 @@ class ToyPictures(Dataset):
         config, key = self.config, self.key(index)
         while config.deaf:
             time.sleep(60)
-        time.sleep(config.seconds)
+        if config.seconds:
+            time.sleep(config.seconds)
         if config.lost:
             raise DataError("the toy dataset is gone; put it back")
         if index in config.bad:

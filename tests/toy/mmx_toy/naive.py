@@ -1,18 +1,16 @@
 """A careless trainer, made from the real one by undoing one precaution: the proofs must notice each."""
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmx.data.order import Order, Ticket
 from mmx.run import checkpoint, manifest
 from mmx.run.manifest import Manifest, Record
-from mmx.run.tensors import pack
 
 KINDS = ("order", "random", "save")
 
@@ -33,12 +31,9 @@ def make_naive(kind: str) -> None:
 
 
 def _from_the_start(self: Order, start: int, steps: int) -> Iterator[list[Ticket]]:
-    epoch, place = divmod(start, self.per_epoch)
     for step in range(start, steps):
-        now = (step - place) // self.per_epoch
-        first = (step - place) % self.per_epoch * self.batch
-        yield [Ticket(index, now) for index in self.permutation(now)[first : first + self.batch]]
-    assert epoch >= 0
+        epoch, first = self.place(step - start % self.per_epoch)
+        yield [Ticket(index, epoch) for index in self.permutation(epoch)[first : first + self.batch]]
 
 
 def _draw_globally() -> None:
@@ -53,12 +48,20 @@ def _draw_globally() -> None:
 def _in_place(self: checkpoint.Store, step: int, files: Mapping[str, bytes], score: float | None = None) -> Path:
     folder = self.run / "checkpoints" / "step-00000000"
     folder.mkdir(parents=True, exist_ok=True)
+    seen = folder.with_name(f".tmp-{uuid.uuid4().hex}")
+    seen.mkdir()  # only to be seen: this is how the proof knows that a checkpoint is being written
     described = Manifest(
-        format=1, mmx="", step=step, score=score, recipe="", files={name: Record.of(data) for name, data in files.items()}
+        format=1,
+        mmx="",
+        step=step,
+        score=score,
+        recipe="",
+        files={name: Record.of(data) for name, data in files.items()},
     )
     for name, data in {**files, manifest.NAME: described.encode()}.items():
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.write(handle, data)
         os.fsync(handle)
         os.close(handle)
+    seen.rmdir()
     return folder

@@ -2,16 +2,20 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import mmx_local
 from mmx.plugins import Plugins
 from mmx.run import api
-from mmx.run.prepare import prepare
+from mmx.run.prepare import new_folder, prepare
 from mmx.run.request import RunRequest, RunResult
+from mmx.run.session import Session, build_run
+from mmx_toy.watch import AtStep
 
 RECIPE: Final = Path(__file__).parents[1] / "toy.toml"
+MATCH: Final = ("evaluators.match.name='toy'", "evaluators.match.every=4")
 
 
 def plugins(say: Callable[[str], None] | None = None) -> Plugins:
@@ -33,3 +37,24 @@ def start(
     """Train as ``mmx run`` does."""
     request = RunRequest(recipe, overrides, tuple(unset), resume, out, name, dry_run=dry_run, json=json)
     return api.run(prepare(request, say, plugins(say)), say)
+
+
+def sit(out: Path, *overrides: str, say: Callable[[str], None] = lambda message: None) -> tuple[Session, Plugins]:
+    """Return a new run that is built and not started, for tests that look inside."""
+    request = RunRequest(RECIPE, overrides, out=out, name="run")
+    prepared = prepare(request, say, plugins(say))
+    built = build_run(prepared.recipe, prepared.plugins)
+    return Session(built, new_folder(prepared), prepared.plugins, say, ()), prepared.plugins
+
+
+def crash(out: Path, step: int, *overrides: str) -> Path:
+    """Train until after a step, and end there without a word. Returns the run."""
+    session, plugins = sit(out, *overrides)
+    plugins.add(AtStep(step, _interrupt), "crash")
+    with suppress(KeyboardInterrupt):
+        session.run(None)
+    return session.folder.path
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt

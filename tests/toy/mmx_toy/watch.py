@@ -1,6 +1,7 @@
 """An evaluator that disturbs what it can, and a tracker that fails in every hook."""
 
 import time
+from collections.abc import Callable
 from typing import final
 
 import torch
@@ -12,6 +13,7 @@ from mmx.parts.batch import Pixels
 from mmx.parts.dataset import Dataset
 from mmx.parts.evaluator import Evaluator, Number, Result, Subject
 from mmx.parts.tracker import Tracker
+from mmx.run.events import Step
 from mmx_toy import configs
 from mmx_toy.data import ToyPictures
 
@@ -67,3 +69,16 @@ class Broken(Tracker):
     def close(self) -> None:
         if not self.config.closes:
             raise RuntimeError("close")
+
+
+@final
+class AtStep:
+    """An observer that does something after a step."""
+
+    def __init__(self, step: int, action: Callable[[], object]) -> None:
+        self.step, self.action = step, action
+
+    @hookimpl
+    def mmx_step_end(self, step: Step) -> None:
+        if step.step == self.step:
+            self.action()

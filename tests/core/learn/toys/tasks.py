@@ -7,7 +7,11 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from layouts import (
+from mmx.learn.accumulate import accumulate
+from mmx.learn.group import SoloGroup, TorchGroup
+from mmx.learn.objective import Objective
+from mmx.parts.batch import Batch
+from toys.layouts import (
     Alone,
     Arrays,
     Outcome,
@@ -21,10 +25,6 @@ from layouts import (
     worker_for,
     world,
 )
-from mmx.learn.accumulate import accumulate
-from mmx.learn.group import SoloGroup, TorchGroup
-from mmx.learn.objective import Objective
-from mmx.parts.batch import Batch
 from toys.systems import Build, batch_for
 
 VIEWS = ((("clean",), ("clean",)), (("alone",), ()), ((), ("alone",)), (("clean",), ("clean",)))

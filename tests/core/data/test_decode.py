@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmx.data.decode import LARGEST, decode
 from mmx.parts.dataset import BadSampleError
-from mmx_images.decode import LARGEST, decode
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -115,5 +115,5 @@ def test_every_truncation_is_named(format: str) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8))
     data = encoded(noise, format)
     for end in range(0, len(data) - 16, 97):
-        with pytest.raises(BadSampleError, match="^k: "):
+        with pytest.raises(BadSampleError, match=r"^k: "):
             decode(data[:end], "k")

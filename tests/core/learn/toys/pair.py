@@ -23,7 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 RANKS = 2
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that a task, or the start of the processes, may take."""
 
 
@@ -41,14 +41,15 @@ class Pair:
             self.start()
         for pipe in self._pipes:
             pipe.send((task, args, kwargs))
-        answers: list[Any] = []
-        for rank, pipe in enumerate(self._pipes):
-            done, answer = pipe.recv() if pipe.poll(PATIENCE) else (False, f"no answer in {PATIENCE:.0f} s")
-            if not done:
-                self.stop()
-                raise AssertionError(f"rank {rank} failed in {task.__name__}:\n{answer}")
-            answers.append(answer)
-        return answers
+        answers: list[tuple[bool, Any]] = [
+            pipe.recv() if pipe.poll(PATIENCE) else (False, "no answer") for pipe in self._pipes
+        ]
+        done = [done for done, _ in answers]
+        if not all(done):
+            rank = done.index(False)
+            self.stop()
+            raise AssertionError(f"rank {rank} failed in {task.__name__}:\n{answers[rank][1]}")
+        return [answer for _, answer in answers]
 
     def start(self) -> None:
         """Start the processes; they import and connect while the caller goes on."""

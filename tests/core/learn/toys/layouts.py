@@ -56,7 +56,7 @@ class Replicated:
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
-        self.wrapped = DistributedDataParallel(objective, broadcast_buffers=False)
+        self.wrapped = DistributedDataParallel(objective)
 
     def features(self, batch: Batch) -> Features:
         """Run without gradient, past the wrapper."""

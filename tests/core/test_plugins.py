@@ -1,0 +1,296 @@
+"""Plugins: found, loaded and called one by one; none can break mmx or another plugin."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import throwaway
+from distributions import MODULE, install
+
+from mmx.errors import PluginError
+from mmx.hookspecs import hookimpl
+from mmx.plugins import Plugins
+from mmx.registry import Registrar
+
+RUN: Any = SimpleNamespace(name="run")
+STEP: Any = SimpleNamespace(step=1)
+OUTCOME: Any = SimpleNamespace(status="finished")
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that distributions are installed into."""
+    known = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if name.startswith("toy"):
+            del sys.modules[name]
+
+
+def reason(plugins: Plugins, name: str) -> str:
+    (entry,) = [entry for entry in plugins.entries if entry.name == name]
+    assert entry.status != "usable"
+    return entry.reason
+
+
+class Watcher:
+    """Notes the hooks that were called."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    @hookimpl
+    def mmx_run_start(self, run: Any) -> None:
+        self.seen.append(f"start {run.name}")
+
+    @hookimpl
+    def mmx_step_end(self, step: Any) -> None:
+        self.seen.append(f"step {step.step}")
+
+    @hookimpl
+    def mmx_evaluation_end(self, run: Any, results: Any) -> None:
+        self.seen.append(f"evaluation {results}")
+
+    @hookimpl
+    def mmx_run_end(self, outcome: Any, run: Any) -> None:
+        self.seen.append(f"end {run.name} {outcome.status}")
+
+
+class Failing:
+    @hookimpl
+    def mmx_run_start(self) -> None:
+        raise RuntimeError("no network")
+
+    @hookimpl
+    def mmx_step_end(self) -> None:
+        sys.exit(3)
+
+    @hookimpl
+    def mmx_run_end(self) -> None:
+        raise KeyboardInterrupt
+
+
+def test_installed_plugins_are_found(site: Path) -> None:
+    install(site, "toy-losses", version="2.1")
+    plugins = Plugins()
+    assert plugins.registries["loss"]["toy"].owner == "toy-losses 2.1 (toy_losses)"
+    assert "toy-losses 2.1 (toy_losses)" in [entry.owner for entry in plugins.usable]
+
+
+def test_plugins_given_by_hand() -> None:
+    plugins = Plugins({"throwaway": throwaway}, discover=False)
+    assert plugins.registries["image_encoder"]["vit"].owner == "throwaway"
+    assert [entry.name for entry in plugins.entries] == ["throwaway"]
+
+
+def test_nothing_is_kept_between_two_of_them() -> None:
+    Plugins({"throwaway": throwaway}, discover=False)
+    assert list(Plugins(discover=False).registries) == []
+
+
+@pytest.mark.parametrize("level", ["0", "2", "1.5", "x"])
+def test_another_interface_is_refused_without_an_import(site: Path, level: str) -> None:
+    install(site, "toy", group=f"mmx.plugins.v{level}")
+    plugins = Plugins()
+    assert f"speaks plugin interface {level}, this mmx speaks 1" in reason(plugins, "toy")
+    assert "toy" not in sys.modules
+    assert "toy" not in plugins.registries["loss"]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module' ({site}/toy.py:1)"),
+        ("def f(:", "SyntaxError: "),
+        ("import sys\nsys.exit()", "SystemExit: no message ({site}/toy.py:2)"),
+        ("raise ValueError('one\\n\\ntwo')", "ValueError: one two ({site}/toy.py:1)"),
+        ("x = 1", "it implements no hook; functions are marked with @mmx.hookimpl"),
+        ("def mmx_register(register): ...", "mmx_register is not marked with @mmx.hookimpl"),
+        (
+            MODULE.replace("mmx_register", "mmx_regster"),
+            "there is no hook 'mmx_regster'; did you mean 'mmx_register'? (hooks: mmx_register, mmx_run_start,",
+        ),
+        (MODULE.replace("(register)", "(registry)"), "Argument(s) {'registry'} are declared in the hookimpl"),
+        (MODULE.replace('"loss"', '"los"'), "toy 1.0 (toy) registers 'toy' as a los; kinds are"),
+        (MODULE + "    1 / 0\n", "ZeroDivisionError: division by zero ({site}/toy.py:"),
+        (MODULE.replace("@hookimpl", "@hookimpl(wrapper=True)") + "    yield\n", "mmx_register is a hook wrapper"),
+    ],
+)
+def test_broken_plugins_break_nothing(site: Path, code: str, expected: str) -> None:
+    install(site, "toy", code=code)
+    install(site, "toy-other", part="other")
+    plugins = Plugins()
+    assert expected.replace("{site}", str(site)) in reason(plugins, "toy")
+    assert "toy" not in plugins.registries["loss"]
+    assert "other" in plugins.registries["loss"]
+    with pytest.raises(PluginError, match=r"(?s)no loss 'mine'.*\n  - toy 1\.0 \(toy\): "):
+        plugins.registries["loss"]["mine"]
+
+
+def test_what_a_broken_plugin_had_registered_is_dropped(site: Path) -> None:
+    install(site, "toy", code=MODULE + "    raise RuntimeError('half way')\n", part="clash")
+    install(site, "toy-other", part="clash")
+    plugins = Plugins()
+    assert plugins.registries["loss"]["clash"].owner == "toy-other 1.0 (toy_other)"
+
+
+def test_a_broken_plugin_is_not_called(site: Path) -> None:
+    install(site, "toy", code=MODULE + "    1 / 0\n\n@hookimpl\ndef mmx_run_start():\n    raise RuntimeError\n")
+    plugins = Plugins(say=lambda text: None)
+    plugins.run_start(RUN)
+    assert plugins.faults == []
+
+
+def test_two_plugins_with_one_part_are_both_named(site: Path) -> None:
+    install(site, "toy-b")
+    install(site, "toy-a")
+    with pytest.raises(PluginError, match=r"toy-a 1\.0 \(toy_a\) and toy-b 1\.0 \(toy_b\); uninstall one of them"):
+        Plugins().registries["loss"]["toy"]
+
+
+def test_two_entry_points_of_one_module(site: Path) -> None:
+    install(site, "toy", entry_points="[mmx.plugins.v1]\na = toy\nb = toy\n")
+    plugins = Plugins()
+    assert "already registered" in reason(plugins, "b")
+    assert plugins.registries["loss"]["toy"].owner == "toy 1.0 (a)"
+
+
+@pytest.mark.parametrize(
+    "text", ["[mmx.plugins.v1]\nno equals sign\n", "[mmx.plugins.v1]\na =\n", "[mmx.plugins.v1]\na = 1 2 3:\n"]
+)
+def test_entry_points_that_cannot_be_read(site: Path, text: str) -> None:
+    install(site, "toy", entry_points=text)
+    install(site, "toy-other", part="other")
+    plugins = Plugins()
+    assert [entry.status for entry in plugins.entries if entry.distribution == "toy"] == ["broken"]
+    assert "other" in plugins.registries["loss"]
+
+
+def test_a_distribution_without_metadata(site: Path) -> None:
+    install(site, "toy")
+    (site / "toy-1.0.dist-info" / "METADATA").unlink()
+    assert "toy" in Plugins().registries["loss"]
+
+
+def test_what_a_plugin_prints_does_not_reach_stdout(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(site, "toy", code=f"print('hello')\n{MODULE}    print('hello')\n")
+    Plugins()
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("hello") == 2
+
+
+def test_observers_are_told(site: Path) -> None:
+    plugins, watcher = Plugins(discover=False), Watcher()
+    plugins.add(watcher, "watcher")
+    plugins.run_start(RUN)
+    plugins.step_end(RUN, STEP)
+    plugins.evaluation_end(RUN, {})
+    plugins.run_end(RUN, OUTCOME)
+    assert watcher.seen == ["start run", "step 1", "evaluation {}", "end run finished"]
+
+
+def test_a_removed_observer_is_not_told() -> None:
+    plugins, watcher = Plugins(discover=False), Watcher()
+    plugins.add(watcher, "watcher")
+    plugins.remove("watcher")
+    plugins.run_start(RUN)
+    assert watcher.seen == []
+
+
+def test_an_observer_that_fails_is_named_once_and_stops_nobody() -> None:
+    said: list[str] = []
+    plugins = Plugins(discover=False, say=said.append)
+    before, after = Watcher(), Watcher()
+    for name, watcher in (("before", before), ("failing", Failing()), ("after", after)):
+        plugins.add(watcher, name)
+    for _ in range(3):
+        plugins.run_start(RUN)
+        plugins.step_end(RUN, STEP)
+    assert said == [
+        "failing: mmx_run_start failed and is ignored: RuntimeError: no network",
+        "failing: mmx_step_end failed and is ignored: SystemExit: 3",
+    ]
+    assert [(fault.plugin, fault.hook) for fault in plugins.faults] == [
+        ("failing", "mmx_run_start"),
+        ("failing", "mmx_step_end"),
+    ]
+    assert before.seen == after.seen == ["start run", "step 1"] * 3
+
+
+def test_an_interrupt_is_not_swallowed() -> None:
+    plugins = Plugins(discover=False)
+    plugins.add(Failing(), "failing")
+    with pytest.raises(KeyboardInterrupt):
+        plugins.run_end(RUN, OUTCOME)
+
+
+def test_faults_go_to_stderr_unless_somebody_listens(capsys: pytest.CaptureFixture[str]) -> None:
+    plugins = Plugins(discover=False)
+    plugins.add(Failing(), "failing")
+    plugins.run_start(RUN)
+    assert capsys.readouterr().err == "failing: mmx_run_start failed and is ignored: RuntimeError: no network\n"
+
+
+class Misspelt:
+    @hookimpl
+    def mmx_step_ended(self) -> None: ...
+
+
+class Demanding:
+    @hookimpl
+    def mmx_step_end(self, loss: float) -> None: ...
+
+
+class Forward:
+    @hookimpl(optionalhook=True)
+    def mmx_of_a_later_version(self) -> None: ...
+
+    @hookimpl
+    def mmx_run_start(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (Misspelt, r"^mine: there is no hook 'mmx_step_ended'; did you mean 'mmx_step_end'\?"),
+        (Demanding, r"^mine: .*Argument\(s\) \{'loss'\}"),
+        (object, "^mine: it implements no hook"),
+    ],
+)
+def test_observers_that_are_refused(make: Callable[[], object], expected: str) -> None:
+    plugins = Plugins(discover=False)
+    with pytest.raises(PluginError, match=expected):
+        plugins.add(make(), "mine")
+    plugins.add(Watcher(), "mine")
+
+
+def test_a_name_is_given_once() -> None:
+    plugins = Plugins(discover=False)
+    plugins.add(Watcher(), "mine")
+    with pytest.raises(PluginError, match=r"^mine: .*already registered"):
+        plugins.add(Watcher(), "mine")
+
+
+def test_hooks_of_later_versions_may_be_optional() -> None:
+    Plugins(discover=False).add(Forward(), "mine")
+
+
+def test_hooks_that_are_not_about_registering_need_no_parts() -> None:
+    plugins = Plugins({"watcher": Watcher()}, discover=False)
+    assert [entry.status for entry in plugins.entries] == ["usable"]
+
+
+def test_the_register_argument_is_the_plugins_own() -> None:
+    seen: list[Registrar] = []
+
+    class Both:
+        @hookimpl
+        def mmx_register(self, register: Registrar) -> None:
+            seen.append(register)
+
+    Plugins({"one": Both(), "two": Both()}, discover=False)
+    assert [register.owner for register in seen] == ["one", "two"]
