@@ -8,14 +8,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmx.hookspecs import hookimpl as hookimpl
-
 if TYPE_CHECKING:
+    from mmx.hookspecs import hookimpl as hookimpl
     from mmx.run.bundle import LoadedModel
     from mmx.run.request import RunResult
+
+# The folder run/ and the function have one name here. Importing a folder sets that name once, so this is before the def.
+import_module("mmx.run")
+
+
+def __getattr__(name: str) -> object:
+    """Import ``hookimpl`` when a plugin asks for it: ``mmx --help`` needs no plugin system."""
+    if name == "hookimpl":
+        from mmx.hookspecs import hookimpl
+
+        return hookimpl
+    raise AttributeError(f"module 'mmx' has no attribute '{name}'")
 
 
 def run(

@@ -70,7 +70,7 @@ class ModifiedResNetConfig(EncoderConfig):
     """Options of the image encoder ``modified_resnet``. All strides together must divide the side of the image."""
 
     stem: Literal["clip", "single"] = "clip"
-    """First layers: "clip" for CLIP's three 3x3 convolutions, "single" for one."""
+    """First layers: "clip" for CLIP's three 3x3 convolutions, "single" for the first of them, to half the width."""
     stem_stride: Literal[1, 2, 4] = 4
     """By how much the stem shrinks the image. CLIP's is 4; small images want 1 or 2."""
     block: Literal["bottleneck", "basic"] = "bottleneck"
@@ -97,8 +97,8 @@ class ModifiedResNetConfig(EncoderConfig):
     def _fits(self) -> Self:
         if len(self.strides) != len(self.blocks):
             raise ValueError(f"strides has {len(self.strides)} entries, but blocks has {len(self.blocks)}")
-        if self.stem == "clip" and self.width % 2:
-            raise ValueError(f"width {self.width} is odd; the stem 'clip' starts with half of it")
+        if self.width % 2:
+            raise ValueError(f"width {self.width} is odd; the stem starts with half of it")
         if self.pool == "attention":
             _check_heads(self.channels, self.heads, "the last stage's channels:")
         return self

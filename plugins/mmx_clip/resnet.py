@@ -68,7 +68,7 @@ def stem(config: ModifiedResNetConfig) -> nn.Sequential:
     stride = min(config.stem_stride, 2)
     half = config.width // 2
     if config.stem == "single":
-        layers = [*convolution(3, config.width, 3, stride), nn.ReLU()]
+        layers = [*convolution(3, half, 3, stride), nn.ReLU()]
     else:
         layers = [*convolution(3, half, 3, stride), nn.ReLU(), *convolution(half, half, 3), nn.ReLU()]
         layers += [*convolution(half, config.width, 3), nn.ReLU()]
@@ -93,7 +93,7 @@ class ModifiedResNet(ImageEncoder):
         make, expansion = (bottleneck, 4) if config.block == "bottleneck" else (basic, 1)
         self.stem = stem(config)
         self.layers = nn.Sequential()
-        inputs, width = config.width, config.width
+        inputs, width = (config.width if config.stem == "clip" else config.width // 2), config.width
         for count, stride in zip(config.blocks, config.strides, strict=True):
             for index in range(count):
                 self.layers.append(make(inputs, width, stride if index == 0 else 1))

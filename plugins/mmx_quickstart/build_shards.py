@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import resvg_py
+import resvg_py  # pyright: ignore[reportMissingImports]  # only for rebuilding
 from PIL import Image
 
 PACKAGES = {
@@ -145,9 +145,12 @@ def write_shard(out: Path, style: str, concepts: list[Concept], drawings: dict[s
 
 def picture(source: Source, size: int) -> bytes:
     """Draw one emoji on a white square of `size` pixels, as WebP."""
-    if isinstance(source, str):
-        source = io.BytesIO(resvg_py.svg_to_bytes(svg_string=source, height=4 * size, skip_system_fonts=True))
-    with Image.open(source) as image:
+    drawn: Path | io.BytesIO
+    if isinstance(source, Path):
+        drawn = source
+    else:
+        drawn = io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=source, height=4 * size, skip_system_fonts=True)))
+    with Image.open(drawn) as image:
         image = image.convert("RGBA")
     side = max(image.size)
     square = Image.new("RGBA", (side, side), "white")

@@ -6,10 +6,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # throw-away parts, shared by the tests below this folder
 
 import throwaway
-from throwaway import Load, Write
-
 from mmx.recipe import Recipe, load
 from mmx.registry import Registries
+from throwaway import Load, Write
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Options of parts: strict, frozen, and parts inside the options of other parts."""
 
 import pytest
-import throwaway
 from pydantic import ValidationError
 
+import throwaway
 from mmx.config import Choices, EncoderConfig, PartConfig
 from mmx.registry import Registries
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 import throwaway
 from distributions import MODULE, install
-
 from mmx.errors import PluginError
 from mmx.hookspecs import hookimpl
 from mmx.plugins import Plugins

@@ -1,8 +1,8 @@
 """Registries: who may register what, and what is said of a name that cannot be used."""
 
 import pytest
-import throwaway
 
+import throwaway
 from mmx.config import EncoderConfig, LossConfig, PartConfig
 from mmx.errors import PluginError
 from mmx.registry import Entry, Registries

@@ -11,16 +11,17 @@ import json
 import os
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
-from mmx_toy.naive import make_naive
-from mmx_toy.start import RECIPE, start
 
 from mmx.errors import MmxError
+from mmx_toy.naive import make_naive
+from mmx_toy.start import RECIPE, start
 
 
 def run(job: dict[str, Any]) -> int:
@@ -59,7 +60,7 @@ def slow_down(seconds: float) -> None:
 
 def serve() -> int | None:
     """Answer each line: a job with the id of its process, ``{"wait": id}`` with how it ended, None if it still runs."""
-    import torch._dynamo  # noqa: F401, which torch would import at each first step
+    import_module("torch._dynamo")  # what torch would import at the first step of each
 
     for line in sys.stdin:
         job = json.loads(line)

@@ -1,9 +1,11 @@
 """Data workers, and the budget of samples that may be bad."""
 
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final, cast, final
 
 import torch
@@ -28,7 +30,7 @@ def stream(
         cast("Any", _Steps(reader)),
         batch_sampler=cast("Any", _Tickets(order, start, steps)),
         num_workers=workers,
-        collate_fn=_as_read,
+        collate_fn=cast("Any", _as_read),
         generator=torch.Generator().manual_seed(0),
         pin_memory=pin,
         worker_init_fn=_quiet if workers else None,
@@ -105,10 +107,18 @@ class _Tickets:
 
 
 def _quiet(worker: int) -> None:
-    """Leave signals to the main process: it saves and then ends its workers."""
+    """Leave signals to the main process: it saves and then ends its workers.
+
+    Where it stops while a tensor is handed over, the worker's thread for that would print a traceback by ``excepthook``.
+    """
+    sys.excepthook = _say_nothing
     for number in _REQUESTS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
+
+
+def _say_nothing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Take no notice of an error."""
 
 
 @final

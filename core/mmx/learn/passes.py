@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
+from mmx.errors import RecipeError
 from mmx.learn.model import Model
 from mmx.learn.whole import Pull
 from mmx.parts.batch import Batch, Encoded, Joint, Pixels, Words
@@ -97,7 +98,13 @@ class Passes:
             case "text.pooled":
                 return source.text(pull.view).pooled
             case "fact":
-                return self.batch.facts[pull.view]
+                return self._fact(pull.view)
+
+    def _fact(self, name: str) -> Shaped[Tensor, " b"]:
+        if name not in self.batch.facts:
+            known = ", ".join(self.batch.facts) or "none"
+            raise RecipeError(f"a loss reads the fact '{name}', which not every sample has (the dataset gives: {known})")
+        return self.batch.facts[name]
 
     def pixels(self, view: str) -> Pixels:
         """Return a view's pixels, hidden patches and labels."""

@@ -82,7 +82,8 @@ def numbers_of(name: str, result: Result) -> list[str]:
         number = result.numbers[key]
         bounds, chance = wording.interval(number), wording.chance(number)
         notes = [f"95 % {bounds}"] * bool(bounds) + [f"chance {chance}"] * bool(chance)
-        notes += [f"{number.count:,} samples"] * (number.count is not None)
+        if number.count is not None:
+            notes.append(f"{number.count:,} samples")
         lines.append(f"  {key:<22} {wording.value(number):>8}" + (f"  ({', '.join(notes)})" if notes else ""))
     return lines
 

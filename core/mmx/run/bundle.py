@@ -1,5 +1,6 @@
 """The folder ``model/``: weights and everything needed to use them, loadable alone."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,8 +59,9 @@ def save_bundle(folder: Path, recipe: Recipe, weights: Mapping[str, Tensor], ste
         CheckpointError: they cannot be written.
     """
     resolved = recipe.resolved()
-    description = {"format": FORMAT, "step": step, **{name: resolved[name] for name in _TABLES}}
     data = save_tensors({k: v.detach().cpu().contiguous().clone() for k, v in weights.items()})
+    facts = {"format": FORMAT, "step": step, "sha256": hashlib.sha256(data).hexdigest()}
+    description = {**facts, **{name: resolved[name] for name in _TABLES}}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / "model.safetensors", data)
@@ -78,12 +80,19 @@ def load_bundle(folder: Path, registries: Registries, device: torch.device) -> L
     """
     try:
         tables = json.loads((folder / "model.json").read_bytes())
-        weights = load_tensors((folder / "model.safetensors").read_bytes())
+        data = (folder / "model.safetensors").read_bytes()
+        weights = load_tensors(data)
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not a model folder (model.json and model.safetensors): {error}") from error
+    if not isinstance(tables, dict):
+        raise CheckpointError(f"{folder / 'model.json'} does not describe a model: it is not a JSON object")
     if tables.get("format") != FORMAT:
         raise CheckpointError(
             f"{folder / 'model.json'} has format {tables.get('format')}; this mmx reads format {FORMAT}"
+        )
+    if tables.get("sha256") != hashlib.sha256(data).hexdigest():
+        raise CheckpointError(
+            f"{folder / 'model.safetensors'} was changed: it is not the file that model.json describes"
         )
     return _assemble(_parts(tables, registries, folder), tables, registries, weights, device)
 

@@ -40,7 +40,7 @@ def deep_check(recipe: Recipe, registries: Registries, say: Callable[[str], None
     why = inexact(objective, recipe.train.micro_batches)
     if why is not None:
         raise RecipeError(f"train.micro_batches = {recipe.train.micro_batches}: {why}")
-    total, trained = build.parameters_of(objective)
+    total, trained = build.parameters_of(objective.model)
     say(f"model: {many(total)} parameters, {many(trained)} of them trained")
     reader = build.reader_of(recipe, registries, objective, read, dataset)
     rows = [reader[Ticket(index, 0)] for index in range(min(SAMPLES, len(dataset)))]

@@ -7,8 +7,9 @@ from typing import Final
 
 import torch
 
-from mmx.data.loader import stream
+from mmx.data.loader import named, stream
 from mmx.data.order import Ticket
+from mmx.errors import DataError
 from mmx.learn.objective import Share
 from mmx.parts.batch import Batch
 from mmx.run.build import parameters_of
@@ -33,13 +34,19 @@ class Measured:
 
 
 def dry_run(built: Built, prepared: Prepared, say: Callable[[str], None]) -> RunResult:
-    """Measure and print parameters, memory, steps and time."""
+    """Measure and print parameters, memory, steps and time.
+
+    Raises:
+        DataError: the first batch cannot be trained on.
+    """
     plan = built.plan
     say("reading the first batch and timing a few rows; nothing is trained")
     plan.reader[Ticket(0, 0)]  # opens files and builds tables once
     started = time.monotonic()
     loaded = next(stream(plan.reader, plan.order, 0, 1, 0, pin=False))
-    reading = (time.monotonic() - started) / max(1, len(loaded.batch.keys))
+    if len(loaded.batch.keys) < plan.recipe.train.micro_batches:
+        raise DataError(f"the first batch has too few good samples to train on. Bad ones: {named(loaded.bad)}")
+    reading = (time.monotonic() - started) / len(loaded.batch.keys)
     measured = _measure(built, loaded.batch.to(built.engine.device))
     total, trained = parameters_of(plan.objective.model)
     facts = _facts(built, measured, reading, total, trained)

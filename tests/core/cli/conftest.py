@@ -3,9 +3,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import throwaway
 from typer.testing import CliRunner
 
+import throwaway
 from mmx import plugins
 from mmx.cli.main import app
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import throwaway
 
+import throwaway
 from mmx.recipe.bundled import bundled
 
 Mmx = Callable[..., Any]

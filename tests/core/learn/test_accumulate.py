@@ -3,6 +3,12 @@ from typing import final
 import numpy as np
 import pytest
 import torch
+
+from mmx.learn.accumulate import accumulate, inexact
+from mmx.learn.group import Group, SoloGroup
+from mmx.learn.objective import Features, Objective, Share
+from mmx.learn.rng import RandomState
+from mmx.parts.batch import Batch
 from toys.layouts import Alone, assert_same, difference, freeze_unreached, gradients, start, train
 from toys.mistakes import (
     clip_and_words,
@@ -16,12 +22,6 @@ from toys.mistakes import (
 from toys.pair import Pair
 from toys.systems import batch_for, blip2, declip
 from toys.tasks import one_gradient, summed
-
-from mmx.learn.accumulate import accumulate, inexact
-from mmx.learn.group import Group, SoloGroup
-from mmx.learn.objective import Features, Objective, Share
-from mmx.learn.rng import RandomState
-from mmx.parts.batch import Batch
 
 CPU = torch.device("cpu")
 

@@ -6,16 +6,16 @@ from typing import cast
 import pytest
 import torch
 from torch import Tensor
-from toys.blip import SLOW_TEXT, CrossFusion
-from toys.declip import NearestNeighbour
-from toys.layouts import Alone, freeze_unreached, start
-from toys.systems import batch_for, blip, declip
 
 from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Objective
 from mmx.learn.teacher import Teacher
 from mmx.parts.batch import Batch
+from toys.blip import SLOW_TEXT, CrossFusion
+from toys.declip import NearestNeighbour
+from toys.layouts import Alone, freeze_unreached, start
+from toys.systems import batch_for, blip, declip
 
 
 def copied(objective: Objective) -> dict[str, Tensor]:

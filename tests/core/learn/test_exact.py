@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+
 from toys.layouts import Outcome, assert_alike, train
 from toys.pair import Pair
 from toys.systems import SYSTEMS

@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from mmx.learn.group import SoloGroup
 from toys.layouts import assert_alike, assert_same, difference, train
 from toys.mistakes import plain_clip
 from toys.pair import RANKS, Pair
 from toys.systems import SYSTEMS, Build, blip, cloob
 from toys.tasks import duplicated, gather_and_sum
-
-from mmx.learn.group import SoloGroup
 
 
 def test_gather_keeps_rank_order_and_its_backward_sums_over_ranks(pair: Pair) -> None:

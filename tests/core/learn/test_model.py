@@ -1,13 +1,13 @@
 import torch
 from torch import Tensor, nn
+
+from mmx.learn.group import SoloGroup
+from mmx.parts.batch import Pixels
 from toys.blip2 import QueryFusion
 from toys.data import make_batch
 from toys.layouts import start
 from toys.mistakes import with_batch_norm
 from toys.systems import batch_for, blip, blip2, make_model
-
-from mmx.learn.group import SoloGroup
-from mmx.parts.batch import Pixels
 
 
 def test_pixels_are_normalised_by_the_preprocessing_it_was_made_with() -> None:

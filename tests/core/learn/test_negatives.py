@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
 from toys import matching
 from toys.layouts import assert_same, difference
 from toys.matching import draw, gumbel

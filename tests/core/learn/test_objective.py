@@ -6,16 +6,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from toys.clip import ProjectionFusion
-from toys.language import MaskedWords
-from toys.layouts import Alone, assert_same, gradients, start
-from toys.mistakes import clip_and_words
-from toys.systems import batch_for, declip, flava
 
 from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Objective, Share
 from mmx.parts.batch import Batch
+from toys.clip import ProjectionFusion
+from toys.language import MaskedWords
+from toys.layouts import Alone, assert_same, gradients, start
+from toys.mistakes import clip_and_words
+from toys.systems import batch_for, declip, flava
 
 
 def by_hand(objective: Objective, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ def test_the_other_shapes() -> None:
     assert [constant.at(step) for step in range(4)] == pytest.approx([1.0, 2.0, 2.0, 2.0])
 
 
-def module() -> nn.Module:
+def module() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
 

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from toys.layouts import Alone, gradients, start
-from toys.mistakes import matching_and_captions
-from toys.systems import batch_for, blip, declip
 
+from mmx.errors import RecipeError
 from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Objective
@@ -17,6 +15,9 @@ from mmx.learn.passes import Passes
 from mmx.learn.teacher import Teacher
 from mmx.learn.whole import Pull
 from mmx.parts.batch import Batch
+from toys.layouts import Alone, gradients, start
+from toys.mistakes import matching_and_captions
+from toys.systems import batch_for, blip, declip
 
 
 def passes_of(objective: Objective, batch: Batch, grad: bool = True) -> Passes:
@@ -111,3 +112,10 @@ def test_every_kind_of_pull() -> None:
     assert passes.pull(Pull("image.pooled", "clean")) is passes.image("clean").pooled
     assert passes.pull(Pull("text.pooled", "clean")) is passes.text("clean").pooled
     assert passes.pull(Pull("fact", "group")) is batch.facts["group"]
+
+
+def test_a_fact_that_the_data_lacks_is_named_with_those_it_has() -> None:
+    model = declip(SoloGroup()).model
+    batch = Batch(images={}, texts={}, facts={"label": torch.zeros(2)})
+    with pytest.raises(RecipeError, match=r"fact 'group'.*the dataset gives: label"):
+        Passes(model, batch, {}, grad=False).pull(Pull("fact", "group"))

@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toys.declip import NearestNeighbour, SimSiam
-from toys.layouts import Alone, gradients, start
-from toys.systems import Build, batch_for, blip, declip, make_model
 
 from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup
@@ -19,6 +16,9 @@ from mmx.learn.teacher import Teacher
 from mmx.learn.whole import Pull, Whole
 from mmx.parts.batch import Batch
 from mmx.parts.loss import Compare, Mean
+from toys.declip import NearestNeighbour, SimSiam
+from toys.layouts import Alone, gradients, start
+from toys.systems import Build, batch_for, blip, declip, make_model
 
 IMAGE = Pull("image.embed", "clean")
 

@@ -3,9 +3,9 @@ from typing import cast
 import pytest
 import torch
 from torch import nn
-from toys.systems import make_model
 
 from mmx.learn.teacher import Teacher
+from toys.systems import make_model
 
 
 def weights(teacher: Teacher) -> torch.Tensor:

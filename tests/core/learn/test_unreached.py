@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+
+from mmx.learn.accumulate import unreached
+from mmx.learn.group import SoloGroup
 from toys.layouts import Outcome, assert_alike, start, train
 from toys.mistakes import by_turns, with_dropout
 from toys.pair import Pair
 from toys.systems import batch_for, clip, declip
 from toys.tasks import step_unfrozen, train_by_turns
-
-from mmx.learn.accumulate import unreached
-from mmx.learn.group import SoloGroup
 
 ERROR = "Expected to have finished reduction in the prior iteration"
 

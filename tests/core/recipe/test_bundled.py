@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from throwaway import Write
 
 from mmx.errors import RecipeError
 from mmx.recipe.bundled import bundled, find_recipe, label, summary
 from mmx.recipe.load import load
 from mmx.recipe.source import parse
 from mmx.registry import Registries
+from throwaway import Write
 
 
 @pytest.mark.parametrize("name", ["quickstart", "quickstart.toml", "recipes/quickstart.toml"])

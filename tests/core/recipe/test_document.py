@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-import throwaway
-from throwaway import Load, Write
 
+import throwaway
 from mmx.errors import RecipeError
+from throwaway import Load, Write
 
 
 def fails(path: Path, read: Load) -> str:

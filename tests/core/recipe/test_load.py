@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-import throwaway
-from throwaway import Load, Write
 
+import throwaway
 from mmx.config import PartConfig
 from mmx.recipe.write import to_toml
+from throwaway import Load, Write
 
 
 def test_values_are_checked_by_the_class_of_their_part(write: Write, read: Load) -> None:

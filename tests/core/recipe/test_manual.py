@@ -5,9 +5,8 @@ import tomllib
 from typing import Any
 
 import pytest
-import throwaway
-from throwaway import Load, Write
 
+import throwaway
 from mmx.errors import MmxError, RecipeError
 from mmx.recipe.describe import options
 from mmx.recipe.jsonschema import json_schema
@@ -15,6 +14,7 @@ from mmx.recipe.manual import KIND_OF, TABLES, kind_of, overview, page, part_pag
 from mmx.recipe.schema import DataTable, OptimTable, Recipe, TrainTable
 from mmx.recipe.template import PLACES, template
 from mmx.registry import KINDS, Registries
+from throwaway import Load, Write
 
 
 def types(table: type[Any]) -> dict[str, str]:

@@ -4,13 +4,13 @@ import random
 from collections import Counter
 
 import pytest
-import throwaway
-from throwaway import Load, Write
 
+import throwaway
 from mmx.errors import MmxError
 from mmx.recipe.describe import options
 from mmx.recipe.manual import TABLES
 from mmx.recipe.write import to_toml
+from throwaway import Load, Write
 
 VALUES = [
     "nan",

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-import throwaway
-from throwaway import Load, Write
 
+import throwaway
 from mmx.errors import RecipeError
 from mmx.recipe.overrides import read_key, read_value
+from throwaway import Load, Write
 
 
 @pytest.mark.parametrize(

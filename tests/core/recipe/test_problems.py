@@ -1,14 +1,14 @@
 """Recipes that do not hold: every problem at once, each with its place, its key and a suggestion."""
 
 import pytest
-import throwaway
-from throwaway import Load, Write
 
+import throwaway
 from mmx.errors import PluginError, RecipeError
 from mmx.recipe import load
 from mmx.recipe.load import examine
 from mmx.recipe.load import read as read_document
 from mmx.registry import Registries
+from throwaway import Load, Write
 
 
 def problems(path: object, read: Load, *sets: str, unset: tuple[str, ...] = ()) -> list[str]:

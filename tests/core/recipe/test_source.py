@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from throwaway import Load, Write
 
 from mmx.errors import RecipeError
 from mmx.recipe.source import KeyPath, dotted, lines, parse, quote, read_text
+from throwaway import Load, Write
 
 TEXT = """\
 # comment

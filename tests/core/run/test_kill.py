@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mmx_toy.campaign import BATCH, PER_EPOCH, STEPS, Kill, Trial, attack, judge, unbroken
-from mmx_toy.proof import Final
 
 from mmx.run.ledger import Entry
+from mmx_toy.campaign import BATCH, PER_EPOCH, STEPS, Kill, Trial, attack, judge, unbroken
+from mmx_toy.proof import Final
 
 RUNS = 10
 
@@ -47,8 +47,9 @@ def test_ten_runs_killed_twice_each_end_like_the_unbroken_one(reference: Trial, 
     ],
 )
 def test_a_naive_trainer_fails(naive: str, found: str, tmp_path: Path) -> None:
-    trials = [attack(tmp_path / "killed", workers=0, seed=3, naive=naive)]
-    verdict = judge(trials, unbroken(tmp_path / "unbroken", naive))
+    with ThreadPoolExecutor(2) as both:
+        whole = both.submit(unbroken, tmp_path / "unbroken", naive)
+        verdict = judge([attack(tmp_path / "killed", workers=0, seed=3, naive=naive)], whole.result())
     assert verdict.equal == 0
     assert any(re.search(found, problem, re.DOTALL) for problem in verdict.problems), verdict.problems
 
@@ -56,7 +57,7 @@ def test_a_naive_trainer_fails(naive: str, found: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_kills_that_come_too_late_prove_nothing(reference: Trial, tmp_path: Path) -> None:
-    verdict = judge([attack(tmp_path, workers=0, seed=0, patience=30)], reference)
+    verdict = judge([attack(tmp_path, workers=0, seed=0, late=True)], reference)
     assert "2 of 2 kills missed" in verdict.problems and verdict.equal == 1
 
 

@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
-from mmx_toy.proof import entries, final, starts
-from mmx_toy.start import MATCH, crash, sit, start
-from mmx_toy.watch import AtStep
 
 from mmx.errors import CheckpointError, RecipeError
 from mmx.run.layout import RunFolder
 from mmx.run.lines import read_lines
+from mmx_toy.proof import entries, final, starts
+from mmx_toy.start import MATCH, crash, sit, start
+from mmx_toy.watch import AtStep
 
 
 def flip(path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from signal import Signals
 
 import pytest
-from mmx_toy.proof import entries, final
-from mmx_toy.server import Job, Server
-from mmx_toy.start import MATCH, start
 
 from mmx.run.layout import RunFolder
 from mmx.run.lines import read_lines
+from mmx_toy.proof import entries, final
+from mmx_toy.server import Job, Server
+from mmx_toy.start import MATCH, start
 
 SLOW = "data.train.seconds=0.004"
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 75}

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmx_toy.proof import entries, final
-from mmx_toy.start import MATCH, sit, start
-from mmx_toy.watch import AtStep
 
 from mmx.data.order import Order
 from mmx.errors import CheckpointError, DataError, MmxError, PluginError, TrainingError
@@ -18,6 +15,9 @@ from mmx.run.layout import RunFolder
 from mmx.run.ledger import digest
 from mmx.run.lines import read_lines
 from mmx.run.session import Session
+from mmx_toy.proof import entries, final
+from mmx_toy.start import MATCH, sit, start
+from mmx_toy.watch import AtStep
 
 BAD = ("data.train.bad=[3, 17]", "data.bad_samples=0.05")
 
@@ -74,7 +74,7 @@ def test_the_budget_is_not_renewed_by_resuming(tmp_path: Path) -> None:
 
 def test_a_batch_without_a_good_sample_stops_the_run(tmp_path: Path) -> None:
     order = Order(samples=44, batch=6, seed=0).permutation(0)
-    with pytest.raises(DataError, match="step 2 has 6 bad samples and too few good ones.*toy-"):
+    with pytest.raises(DataError, match=r"step 2 has 6 bad samples and too few good ones.*toy-"):
         start(tmp_path, f"data.train.bad={order[6:12]}", "data.bad_samples=1.0")
 
 

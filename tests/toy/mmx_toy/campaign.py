@@ -76,7 +76,7 @@ def unbroken(out: Path, naive: str = "") -> Trial:
     return trial
 
 
-def attack(out: Path, workers: int, seed: int, naive: str = "", patience: float = 0.0) -> Trial:
+def attack(out: Path, workers: int, seed: int, naive: str = "", late: bool = False) -> Trial:
     """Run once, with two kills: one at any moment, the other at a moment when a checkpoint is written.
 
     Args:
@@ -84,7 +84,7 @@ def attack(out: Path, workers: int, seed: int, naive: str = "", patience: float 
         workers: data workers.
         seed: of the moments.
         naive: which precaution is undone.
-        patience: seconds to wait before each kill; long ones miss.
+        late: whether each kill comes when the run has ended already.
     """
     draw, trial = random.Random(seed), Trial(workers)
     at_save = [True, False]
@@ -92,7 +92,7 @@ def attack(out: Path, workers: int, seed: int, naive: str = "", patience: float 
     targets = (draw.randrange(4, STEPS // 2 - 4), draw.randrange(STEPS // 2, STEPS - 6))
     job = launch(out, *RECIPE, f"data.workers={workers}", naive=naive)
     for target, saving in zip(targets, at_save, strict=True):
-        trial.kills.append(_strike(job, target, saving, patience + draw.uniform(0, 0.02)))
+        trial.kills.append(_strike(job, STEPS + late if late else target, saving, draw.uniform(0, 0.02)))
         try:
             trial.replayed += entries(job.run)
             trial.starts = starts(job.run)

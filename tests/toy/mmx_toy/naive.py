@@ -1,6 +1,7 @@
 """A careless trainer, made from the real one by undoing one precaution: the proofs must notice each."""
 
-import os
+import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,9 +19,9 @@ KINDS = ("order", "random", "save")
 def make_naive(kind: str) -> None:
     """Undo a precaution in this process.
 
-    order: a resumed run starts at the beginning of its epoch.
+    order: a resumed run starts its data over.
     random: the loader draws its seed from the global generator, after that was restored.
-    save: a checkpoint is written over the one before.
+    save: the last checkpoint makes room before the next one is written, and that in its place.
     """
     if kind == "order":
         Order.tickets = _from_the_start
@@ -32,7 +33,7 @@ def make_naive(kind: str) -> None:
 
 def _from_the_start(self: Order, start: int, steps: int) -> Iterator[list[Ticket]]:
     for step in range(start, steps):
-        epoch, first = self.place(step - start % self.per_epoch)
+        epoch, first = self.place(step - start)
         yield [Ticket(index, epoch) for index in self.permutation(epoch)[first : first + self.batch]]
 
 
@@ -46,22 +47,17 @@ def _draw_globally() -> None:
 
 
 def _in_place(self: checkpoint.Store, step: int, files: Mapping[str, bytes], score: float | None = None) -> Path:
-    folder = self.run / "checkpoints" / "step-00000000"
-    folder.mkdir(parents=True, exist_ok=True)
-    seen = folder.with_name(f".tmp-{uuid.uuid4().hex}")
-    seen.mkdir()  # only to be seen: this is how the proof knows that a checkpoint is being written
-    described = Manifest(
-        format=1,
-        mmx="",
-        step=step,
-        score=score,
-        recipe="",
-        files={name: Record.of(data) for name, data in files.items()},
-    )
-    for name, data in {**files, manifest.NAME: described.encode()}.items():
-        handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.write(handle, data)
-        os.fsync(handle)
-        os.close(handle)
+    records = {name: Record.of(data) for name, data in files.items()}
+    described = Manifest(format=1, mmx="", step=step, score=score, recipe="", files=records)
+    seen = self.folder / f".tmp-{uuid.uuid4().hex}"  # made only to be seen: so the proof knows that one is written
+    seen.mkdir(parents=True)
+    for old in self.folder.glob("step-*"):
+        shutil.rmtree(old)
+    folder = self.folder / f"step-{step:08d}"
+    folder.mkdir()
+    for name, data in files.items():
+        time.sleep(0.02)  # as with larger weights
+        (folder / name).write_bytes(data)
     seen.rmdir()
+    (folder / manifest.NAME).write_bytes(described.encode())
     return folder

@@ -1,0 +1,102 @@
+"""Data workers change nothing but the time; the budget counts what is bad."""
+
+import pickle
+from contextlib import closing
+
+import pytest
+import torch
+
+from mmx.data.loader import Budget, stream, workers_watched
+from mmx.data.order import Order
+from mmx.data.views import Bad, ImageView, Loaded, Reader, TextView
+from mmx.errors import DataError
+from mmx.parts.transform import Preprocess
+from mmx_toy.configs import Letters, Pictures, Shake
+from mmx_toy.data import ToyPictures, ToyShake
+from mmx_toy.texts import ToyDrop, ToyTokenizer
+
+ORDER = Order(samples=44, batch=6, seed=0)
+
+
+def reader(bad: tuple[int, ...] = ()) -> Reader:
+    shape = Preprocess(size=6, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), resize="squash")
+    images = {"clean": ImageView(ToyShake(Shake(name="toy"), shape), None)}
+    texts = {"clean": TextView(ToyDrop(Shake(name="toy"), ToyTokenizer(Letters(name="toy"))), None)}
+    return Reader(ToyPictures(Pictures(name="toy", bad=bad)), images, texts, seed=0)
+
+
+def read(workers: int, start: int = 0, steps: int = 16, bad: tuple[int, ...] = ()) -> list[Loaded]:
+    with closing(stream(reader(bad), ORDER, start, steps, workers, pin=False)) as data:
+        return list(data)
+
+
+def equal(one: Loaded, other: Loaded) -> bool:
+    tensors = [
+        (a.images["clean"].pixels, a.texts["clean"].ids, a.texts["clean"].mask, a.facts["label"])
+        for a in (one.batch, other.batch)
+    ]
+    same = all(torch.equal(a, b) for a, b in zip(*tensors, strict=True))
+    return same and one.batch.keys == other.batch.keys and one.bad == other.bad
+
+
+def test_any_number_of_workers_reads_the_same_batches() -> None:
+    none, one, two = (read(workers, bad=(3, 4)) for workers in (0, 1, 2))
+    assert len(none) == 16 and sum(len(loaded.bad) for loaded in none) > 2
+    assert all(equal(a, b) and equal(a, c) for a, b, c in zip(none, one, two, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_reading_from_any_step_gives_the_rest(workers: int) -> None:
+    every = read(0)
+    for start in (5, 7, 13, 16):
+        rest = read(workers, start)
+        assert len(rest) == 16 - start and all(equal(a, b) for a, b in zip(rest, every[start:], strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_global_generator_is_left_alone(workers: int) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    read(workers, steps=2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_reader_can_be_sent_to_a_worker() -> None:
+    sent = pickle.loads(pickle.dumps(reader()))
+    assert isinstance(sent, Reader) and len(sent) == 44
+
+
+def test_only_the_loader_s_own_failure_is_explained() -> None:
+    with pytest.raises(RuntimeError, match="something else"), workers_watched():
+        raise RuntimeError("something else")
+    with pytest.raises(DataError, match=r"DataLoader worker \(pid 7\) is killed by signal: Killed\.\).*data.workers"):
+        with workers_watched():
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+
+def test_the_budget_is_a_share_of_an_epoch() -> None:
+    said: list[str] = []
+    budget = Budget(0.05, 44, said.append)
+    budget.spend([Bad("a", "torn")], 0)
+    budget.spend([Bad("b", "torn")], 0)
+    budget.spend([Bad("a", "torn"), Bad("b", "torn")], 1)
+    assert (budget.allowed, budget.total, budget.in_epoch) == (2, 4, 2)
+    assert said == ["skipped a: torn", "skipped b: torn"]
+    with pytest.raises(
+        DataError, match=r"3 bad samples in epoch 1, more than the 2 .* = 0.05 .*a: torn; b: torn; c: empty"
+    ):
+        budget.spend([Bad("c", "empty")], 1)
+
+
+def test_the_budget_goes_on_where_it_was() -> None:
+    budget = Budget(0.05, 44, lambda text: None, epoch=3, total=9, in_epoch=2)
+    with pytest.raises(DataError, match="3 bad samples in epoch 3"):
+        budget.spend([Bad("a", "torn")], 3)
+    budget = Budget(0.05, 44, lambda text: None, epoch=3, total=9, in_epoch=2)
+    budget.spend([Bad("a", "torn")], 4)
+    assert (budget.total, budget.in_epoch) == (10, 1)
+
+
+def test_no_bad_sample_is_allowed_by_a_share_that_is_less_than_one() -> None:
+    with pytest.raises(DataError, match="more than the 0"):
+        Budget(0.01, 44, lambda text: None).spend([Bad("a", "torn")], 0)
