@@ -43,7 +43,10 @@ class LocalEngine(Engine):
             if self.device.type == "cuda"
             else f"{torch.get_num_threads()} CPU threads"
         )
-        return f"{name}, {self.precision}"
+        emulated = self.precision == "bf16" and self.device.type == "cpu" and not _has_bf16_kernels()
+        return f"{name}, {self.precision}" + (
+            " (emulated: many times slower than fp32 on this CPU)" if emulated else ""
+        )
 
     @override
     def prepare(self, objective: Objective, optimizer: torch.optim.Optimizer) -> None:
@@ -104,6 +107,11 @@ def _device(wanted: str) -> torch.device:
             'parallel.device = "cuda", but torch finds no GPU; use "auto" or "cpu", or install a CUDA build of torch'
         )
     return torch.device("cuda", torch.cuda.current_device()) if found and wanted != "cpu" else torch.device("cpu")
+
+
+def _has_bf16_kernels() -> bool:
+    """Return whether matrix products in bf16 run on this CPU's own instructions."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _precision(wanted: str, device: torch.device) -> str:

@@ -65,17 +65,17 @@ def optimizer_state(module: nn.Module, optimizer: torch.optim.Optimizer) -> tupl
 
 
 def restore_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what ``optimizer_state`` returned.
+    """Put back what ``optimizer_state`` returned. A parameter that no loss has reached has no state.
 
     Raises:
-        CheckpointError: the state belongs to other parameters than those trained now.
+        CheckpointError: the state belongs to parameters that are not trained now.
     """
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
     saved = {key.rpartition("/")[0] for key in tensors}
-    if tensors and saved != set(trained):
-        differing = ", ".join(sorted(saved ^ set(trained))[:5])
+    foreign = sorted(saved - set(trained))
+    if foreign:
         raise CheckpointError(
-            f"the checkpoint's optimizer state is of other parameters than those trained now: {differing}"
+            f"the checkpoint has optimizer state of parameters that are not trained now: {', '.join(foreign[:5])}"
         )
     for key, value in tensors.items():
         name, _, entry = key.rpartition("/")

@@ -103,7 +103,9 @@ class Passes:
     def _fact(self, name: str) -> Shaped[Tensor, " b"]:
         if name not in self.batch.facts:
             known = ", ".join(self.batch.facts) or "none"
-            raise RecipeError(f"a loss reads the fact '{name}', which not every sample has (the dataset gives: {known})")
+            raise RecipeError(
+                f"a loss reads the fact '{name}', which not every sample has (the dataset gives: {known})"
+            )
         return self.batch.facts[name]
 
     def pixels(self, view: str) -> Pixels:

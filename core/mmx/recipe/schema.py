@@ -94,10 +94,6 @@ class TrainTable(Table):
     """Passes over the training data, also parts of one."""
     micro_batches: Count = 1
     """Pieces that a batch is computed in, to save memory; the result is that of the whole batch."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format of the forward and backward pass; auto takes what the device does best."""
-    compile: bool = False
-    """Whether the model is compiled with torch.compile."""
     ema: Decay | None = None
     """Decay of a moving average of the weights, which is then what is evaluated and saved; off if not given."""
     log_every: Count = 10

@@ -11,7 +11,7 @@ from mmx.errors import MmxError, RecipeError
 from mmx.recipe.describe import options
 from mmx.recipe.jsonschema import json_schema
 from mmx.recipe.manual import KIND_OF, TABLES, kind_of, overview, page, part_page, part_plain, snippet
-from mmx.recipe.schema import DataTable, OptimTable, Recipe, TrainTable
+from mmx.recipe.schema import CheckpointTable, DataTable, OptimTable, Recipe
 from mmx.recipe.template import PLACES, template
 from mmx.registry import KINDS, Registries
 from throwaway import Load, Write
@@ -31,7 +31,7 @@ def test_types_in_words() -> None:
     assert types(throwaway.Mixed) == {"name": "text", "first": "table of a dataset", "second": "table of a dataset"}
     assert types(OptimTable)["betas"] == "list of 2: number >= 0 and < 1"
     assert types(OptimTable)["schedule"] == '"cosine" | "linear" | "constant"'
-    assert types(TrainTable)["compile"] == "true or false"
+    assert types(CheckpointTable)["keep_best"] == "true or false"
     assert types(DataTable)["images"] == "tables by name"
 
 

@@ -26,7 +26,7 @@ TEN_MISTAKES = [
     ("size = 16", 'size = "16"'),
     ("batch = 8", "batch = 0\nworkers = true"),
     ('[data.train]\nname = "folder"\npath = "pictures"', '[data.train]\nname = "folder"'),
-    ("steps = 10", 'steps = 1e3\nprecision = "fp61"'),
+    ("steps = 10", 'steps = 1e3\nmicro_batches = "two"'),
     ('path = "others"', "path = 3"),
 ]
 
@@ -41,7 +41,7 @@ def test_ten_mistakes_at_once(write: Write, read: Load) -> None:
         "r.toml:26: data.workers: should be a whole number, not true",
         "r.toml:28: data.train.path: is missing: the folder to read",
         "r.toml:38: train.steps: should be a whole number, not 1000.0",
-        'r.toml:39: train.precision: should be "auto", "fp32", "bf16" or "fp16", not "fp61"; did you mean \'fp16\'?',
+        'r.toml:39: train.micro_batches: should be a whole number, not "two"',
         "r.toml:47: evaluators.zero.data.path: should be a text in quotes, not 3",
         "help: mmx recipe schema image_encoder text_encoder.words preprocess data",
     ]
@@ -56,6 +56,11 @@ def test_the_headline_counts(write: Write, read: Load) -> None:
     ("old", "new", "expected"),
     [
         ("seed = 3", "seed = -1", "r.toml:2: seed: should be at least 0, not -1"),
+        (
+            "size = 16",
+            'size = 16\nresize = "crp"',
+            'r.toml:19: preprocess.resize: should be "squash", "crop" or "pad", not "crp"; did you mean \'crop\'?',
+        ),
         ("width = 32", "width = 30", "r.toml:4: image_encoder: width 30 is not divisible by heads = 4"),
         ("width = 32", "width = nan", "r.toml:6: image_encoder.width: should be a whole number, not NaN"),
         ("width = 32", 'pool = "men"', "did you mean 'mean'?"),
@@ -148,7 +153,7 @@ def test_problems_for_programs(write: Write, registries: Registries) -> None:
 
 
 def test_values_cannot_steer_the_terminal(write: Write, read: Load) -> None:
-    found = problems(write("r.toml", ("[train]", '[train]\nprecision = "\\u001b[31m"\n"\\u001bk" = 1')), read)
+    found = problems(write("r.toml", ("[train]", '[train]\nmicro_batches = "\\u001b[31m"\n"\\u001bk" = 1')), read)
     assert not any("\x1b" in line for line in found)
     assert any("\\U0000001b[31m" in line or "\\u001b[31m" in line for line in found)
 
