@@ -9,6 +9,7 @@ from typing import Any, Final, cast, final
 from typing_extensions import override
 
 from mmx.data.decode import decode
+from mmx.data.order import seed_of
 from mmx.parts.dataset import BadSampleError, Dataset, Sample
 from mmx_shards.configs import ShardsConfig
 from mmx_shards.files import Files
@@ -21,7 +22,10 @@ _LARGEST_CAPTION: Final = 2**20
 
 @final
 class Shards(Dataset):
-    """Pictures and captions in tars, read by offset. The shards' headers are read once, when first needed."""
+    """Pictures and captions in tars, read by offset. The shards' headers are read once, when first needed.
+
+    Samples with the same captions have the same ``group``: a loss can leave them out of each other's negatives.
+    """
 
     def __init__(self, config: ShardsConfig) -> None:
         self.config = config
@@ -43,7 +47,8 @@ class Shards(Dataset):
     @override
     def read(self, index: int) -> Sample:
         key, image, caption = self.members(index)
-        return Sample(key, decode(image, key), self._texts(key, caption))
+        texts = self._texts(key, caption)
+        return Sample(key, decode(image, key), texts, {"group": seed_of(*texts)})
 
     def members(self, index: int) -> tuple[str, bytes, bytes]:
         """Return a sample's key, picture and caption as stored, for datasets that read them in their own way."""

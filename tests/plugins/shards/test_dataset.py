@@ -43,6 +43,13 @@ def test_samples_come_in_order_with_their_keys(format: int, make: Make, pairs: M
     assert dataset.classes() is None
 
 
+def test_samples_of_one_caption_are_of_one_group(make: Make, pairs: Members) -> None:
+    dataset = shards(make("a.tar", pairs), make("b.tar", pairs[:2]))
+    groups = [dataset.read(index).facts["group"] for index in range(len(dataset))]
+    assert groups[0] == groups[3] and len(set(groups)) == 3
+    assert all(0 <= group < 2**63 for group in groups)
+
+
 def test_braces_name_several_shards(make: Make, pairs: Members, tmp_path: Path) -> None:
     for index in range(3):
         make(f"part-{index:02d}.tar", pairs)
