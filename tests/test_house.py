@@ -66,10 +66,16 @@ def test_the_readme_has_the_two_commands() -> None:
     assert commands["test"].endswith("-m pytest")
 
 
+@pytest.mark.parametrize("name", ["quickstart", "quickstart_vit"])
+def test_the_overrides_of_the_help_page_hold(name: str) -> None:
+    recipe = load(name, ("train.steps=50", "optim.lr=1e-3"), (), Plugins().registries)
+    assert recipe.train.steps == 50 and recipe.train.epochs is None
+
+
 def test_the_readmes_recipe_holds(tmp_path: Path) -> None:
     (block,) = re.findall(r"```toml\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     path = tmp_path / "my.toml"
-    path.write_text(block.replace('"quickstart.toml"', '"quickstart"'))
+    path.write_text(block)
     recipe = load(path, (), (), Plugins().registries)
     assert recipe.image_encoder.name == "vit" and recipe.data.train.name == "shards"
 

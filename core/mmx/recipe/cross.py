@@ -29,7 +29,10 @@ def _length(recipe: Recipe) -> Iterator[Finding]:
     if train.steps is not None and train.epochs is not None:
         yield ("train", "epochs"), "give either steps or epochs, not both"
     if train.steps is not None and optim.warmup > train.steps:
-        yield ("optim", "warmup"), f"should be at most train.steps = {train.steps}, not {optim.warmup}"
+        yield (
+            ("optim", "warmup"),
+            f"should be at most train.steps = {train.steps}, not {optim.warmup}; or a share of all steps, such as 0.1",
+        )
     if optim.min_lr > optim.lr:
         yield ("optim", "min_lr"), f"should be at most optim.lr = {optim.lr:g}, not {optim.min_lr:g}"
 

@@ -79,8 +79,8 @@ class OptimTable(Table):
     """Norm that the gradient is clipped to; not clipped if not given."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the rate falls after the warm-up, to ``min_lr`` at the last step."""
-    warmup: Annotated[int, Field(ge=0)] = 0
-    """Steps in which the rate rises from 0 to ``lr``."""
+    warmup: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)] = 0
+    """Steps in which the rate rises from 0 to ``lr``: a whole number, or a share of all steps such as 0.1."""
     min_lr: Annotated[float, Field(ge=0)] = 0.0
     """Learning rate at the last step."""
 

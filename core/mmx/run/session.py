@@ -64,7 +64,8 @@ def build_run(recipe: Recipe, plugins: Plugins) -> Built:
     reader = build.reader_of(recipe, registries, objective, read, dataset)
     table = recipe.optim
     optimizer = adamw(objective, table.lr, table.betas, table.eps, table.weight_decay)
-    schedule = Schedule(table.lr, table.min_lr, table.warmup, steps, table.schedule)
+    warmup = table.warmup if isinstance(table.warmup, int) else round(table.warmup * steps)
+    schedule = Schedule(table.lr, table.min_lr, warmup, steps, table.schedule)
     plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, 0, 0.0, 0, 0)
     return Built(recipe, read, objective, engine, evaluators, plan)
 

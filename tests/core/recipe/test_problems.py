@@ -80,7 +80,7 @@ def test_the_headline_counts(write: Write, read: Load) -> None:
         (
             "[train]",
             "[optim]\nwarmup = 11\n[train]",
-            "r.toml:37: optim.warmup: should be at most train.steps = 10, not 11",
+            "r.toml:37: optim.warmup: should be at most train.steps = 10, not 11; or a share of all steps, such as 0.1",
         ),
         (
             "[train]",
