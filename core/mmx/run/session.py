@@ -179,7 +179,8 @@ class Session:
         code = error.exit_code if isinstance(error, MmxError) else 130 if isinstance(error, KeyboardInterrupt) else 1
         reason = str(error) or type(error).__name__
         try:
-            self._end(Outcome("failed", reason, loop.step, loop.seconds, code, self._resume_command()))
+            resume = "" if isinstance(error, RecipeError) else self._resume_command()  # the same recipe fails again
+            self._end(Outcome("failed", reason, loop.step, loop.seconds, code, resume))
         except MmxError as second:
             self.say(str(second))
 
