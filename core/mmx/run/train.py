@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor
@@ -22,6 +22,10 @@ from mmx.run.clock import Clock
 from mmx.run.events import Step
 from mmx.run.ledger import Ledger
 from mmx.run.signals import EXIT_CODES, TIME_LIMIT, Stopping, StopRequests
+
+
+_NAMED: Final = 1024
+"""Keys of a batch that an error names."""
 
 
 @dataclass(frozen=True)
@@ -154,11 +158,11 @@ class Loop:
     def _refuse(self, value: float, what: str, batch: Batch) -> None:
         if math.isfinite(value):
             return
-        shown = ", ".join(batch.keys[:8]) + (f" and {len(batch.keys) - 8} more" if len(batch.keys) > 8 else "")
+        rest = len(batch.keys) - _NAMED
+        shown = ", ".join(batch.keys[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
         raise TrainingError(
             f"the {what} of step {self.step + 1} is {value}; stopped before the update, so the weights are still good. "
-            f"Samples of this batch: {shown}. Try a lower optim.lr, a longer optim.warmup, or optim.clip = 1.0; "
-            "the keys of every batch are in the run folder's ledger.jsonl by epoch and position"
+            f"Try a lower optim.lr, a longer optim.warmup, or optim.clip = 1.0. Samples of this batch: {shown}"
         )
 
     def _record(self, loss: float, parts: dict[str, float], rate: float, norm: float) -> None:
