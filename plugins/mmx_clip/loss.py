@@ -16,7 +16,7 @@ from mmx_clip.contrastive import Groups, contrastive
 
 @final
 class ClipLoss(Compare):
-    """This rank's rows against the rows of all ranks, in both directions; see :func:`contrastive`."""
+    """This rank's images against the texts of all ranks, in both directions; see :func:`contrastive`."""
 
     def __init__(self, config: ClipLossConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -34,16 +34,13 @@ class ClipLoss(Compare):
 
     @override
     def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]:
-        groups = None
-        if self.group is not None:
-            groups = Groups(whole[self.group], whole.all(self.group), self.positive)
+        groups = None if self.group is None else Groups(whole.all(self.group), self.positive)
         return contrastive(
             image=whole[self.image],
-            text=whole[self.text],
-            images=whole.all(self.image),
             texts=whole.all(self.text),
             scale=model.fusion.scale(),
             offset=whole.offset(self.image),
             groups=groups,
             smoothing=self.smoothing,
+            exchange=whole.exchange,
         )

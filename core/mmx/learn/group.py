@@ -24,6 +24,13 @@ class Group(ABC):
         """
 
     @abstractmethod
+    def exchange(self, parts: Shaped[Tensor, "W ..."]) -> Shaped[Tensor, "W ..."]:
+        """Send part ``r`` to rank ``r``, and return the parts that all ranks sent to this one, in rank order.
+
+        Its backward sends each part's gradient back to where the part came from.
+        """
+
+    @abstractmethod
     def sum(self, value: Tensor) -> Tensor:
         """Return the sum over ranks, without gradient."""
 
@@ -38,6 +45,10 @@ class SoloGroup(Group):
     @override
     def gather(self, rows: Tensor) -> Tensor:
         return rows
+
+    @override
+    def exchange(self, parts: Tensor) -> Tensor:
+        return parts
 
     @override
     def sum(self, value: Tensor) -> Tensor:
@@ -57,6 +68,11 @@ class TorchGroup(Group):
     def gather(self, rows: Tensor) -> Tensor:
         gathered: Tensor = _Gather.apply(rows, self._group)  # pyright: ignore
         return gathered
+
+    @override
+    def exchange(self, parts: Tensor) -> Tensor:
+        exchanged: Tensor = _Exchange.apply(parts, self._group)  # pyright: ignore
+        return exchanged
 
     @override
     def sum(self, value: Tensor) -> Tensor:
@@ -84,3 +100,24 @@ class _Gather(torch.autograd.Function):
         pieces = list(whole.contiguous().chunk(dist.get_world_size(ctx.group)))
         dist.reduce_scatter(rows, pieces, group=ctx.group)
         return rows, None
+
+
+@final
+class _Exchange(torch.autograd.Function):
+    @staticmethod
+    @override
+    def forward(ctx: Any, parts: Tensor, group: dist.ProcessGroup) -> Tensor:
+        ctx.group = group
+        return _all_to_all(parts, group)
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (received,) = grads
+        return _all_to_all(received, ctx.group), None
+
+
+def _all_to_all(parts: Tensor, group: dist.ProcessGroup) -> Tensor:
+    received = torch.empty_like(parts, memory_format=torch.contiguous_format)
+    dist.all_to_all_single(received, parts.contiguous(), group=group)
+    return received

@@ -53,6 +53,10 @@ class Whole:
         """Gather something computed from the rows of this rank."""
         return self._group.gather(rows)
 
+    def exchange(self, columns: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "W b ..."]:
+        """Give each rank what was computed here for its rows; return what every rank computed for this rank's."""
+        return self._group.exchange(columns.unflatten(0, (self._group.size, -1)))
+
     def here(self, rows: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "b ..."]:
         """Return this rank's part of something that has the rows of all."""
         count = rows.shape[0] // self._group.size

@@ -125,6 +125,9 @@ def test_batch_norm_in_a_tower_is_reported_on_two_ranks() -> None:
         def gather(self, rows: torch.Tensor) -> torch.Tensor:
             return rows
 
+        def exchange(self, parts: torch.Tensor) -> torch.Tensor:
+            return parts
+
         def sum(self, value: torch.Tensor) -> torch.Tensor:
             return value
 

@@ -9,16 +9,18 @@ from toys.layouts import assert_alike, assert_same, difference, train
 from toys.mistakes import plain_clip
 from toys.pair import RANKS, Pair
 from toys.systems import SYSTEMS, Build, blip, cloob
-from toys.tasks import duplicated, gather_and_sum
+from toys.tasks import collectives, duplicated
 
 
-def test_gather_keeps_rank_order_and_its_backward_sums_over_ranks(pair: Pair) -> None:
-    for rank, found in enumerate(pair(gather_and_sum)):
+def test_gather_keeps_rank_order_exchange_transposes_and_both_send_gradients_back(pair: Pair) -> None:
+    for rank, found in enumerate(pair(collectives)):
         rows = np.arange(6.0).reshape(3, 2)
         np.testing.assert_array_equal(found["whole"], np.concatenate([rows, rows + 10]))
         both = np.arange(12.0).reshape(6, 2) * (1 + 2)
         np.testing.assert_array_equal(found["gradient"], both[3 * rank : 3 * rank + 3])
         assert found["total"] == rows.sum() + (rows + 10).sum()
+        assert found["exchanged"].tolist() == [[1 + rank], [11 + rank]]
+        assert found["returned"].tolist() == [[(3, 5)[rank]], [(3, 5)[rank] * 2]]
         assert found["integers"].tolist() == [0, 7, 1, 7]
         assert found["flags"].tolist() == [True, False]
 

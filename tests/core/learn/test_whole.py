@@ -20,6 +20,9 @@ class SecondOfThree(Group):
         self.gathered += 1
         return torch.cat([torch.zeros_like(rows), rows, torch.zeros_like(rows)])
 
+    def exchange(self, parts: Tensor) -> Tensor:
+        return parts[1].expand(3, -1)
+
     def sum(self, value: Tensor) -> Tensor:
         return value
 
@@ -41,3 +44,8 @@ def test_here_and_offset_find_this_ranks_rows_among_all() -> None:
     assert whole.world == 3
     assert whole.step == 7
     assert ROWS in whole and Pull("fact", "group") not in whole
+
+
+def test_exchange_hands_over_what_was_computed_for_this_ranks_rows() -> None:
+    whole = Whole({ROWS: torch.ones(2, 4)}, SecondOfThree(), step=7)
+    assert whole.exchange(torch.arange(6)).tolist() == [[2, 3], [2, 3], [2, 3]]

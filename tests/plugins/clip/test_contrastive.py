@@ -16,8 +16,8 @@ def features(rows: int = 6, width: int = 5) -> tuple[Tensor, Tensor, Tensor]:
 
 def whole(image: Tensor, text: Tensor, scale: Tensor, groups: Tensor | None = None, **options: float | bool) -> Tensor:
     positive, smoothing = bool(options.get("positive", False)), float(options.get("smoothing", 0.0))
-    made = None if groups is None else Groups(groups, groups, positive)
-    return contrastive(image, text, image, text, scale, groups=made, smoothing=smoothing)
+    made = None if groups is None else Groups(groups, positive)
+    return contrastive(image, text, scale, groups=made, smoothing=smoothing)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -33,22 +33,19 @@ def test_it_equals_symmetric_cross_entropy_with_its_gradients(smoothing: float) 
     torch.testing.assert_close(ours, theirs)
 
 
-def test_the_mean_over_ranks_is_the_loss_with_its_gradients() -> None:
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_groups_equal_soft_targets_with_all_gradients(positive: bool, smoothing: float) -> None:
     image, text, scale = features()
-    groups = torch.tensor([0, 1, 0, 2, 1, -1])
-    parts = [
-        contrastive(
-            image[start : start + 3],
-            text[start : start + 3],
-            image,
-            text,
-            scale,
-            start,
-            Groups(groups[start : start + 3], groups),
-        )
-        for start in (0, 3)
-    ]
-    found, expected = torch.stack(parts).mean(), whole(image, text, scale, groups)
+    groups = torch.tensor([4, 1, 4, 2, -1, -1])
+    same = (groups[:, None] == groups) & (groups >= 0) | torch.eye(6, dtype=torch.bool)
+    kept = torch.ones_like(same) if positive else ~same | torch.eye(6, dtype=torch.bool)
+    target = same / same.sum(dim=1, keepdim=True) if positive else torch.eye(6)
+    target = (1 - smoothing) * target + smoothing * kept / kept.sum(dim=1, keepdim=True)
+    logits = (scale * image @ text.T).masked_fill(~kept, -1e9)
+    losses = [-(target * kept * z.log_softmax(dim=1)).sum(dim=1).mean() for z in (logits, logits.T)]
+    expected = torch.stack(losses).mean()
+    found = whole(image, text, scale, groups, positive=positive, smoothing=smoothing)
     torch.testing.assert_close(found, expected)
     ours, theirs = (torch.autograd.grad(loss, (image, text, scale)) for loss in (found, expected))
     torch.testing.assert_close(ours, theirs)

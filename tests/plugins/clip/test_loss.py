@@ -1,5 +1,9 @@
 """The loss as the objective calls it."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -20,20 +24,40 @@ from mmx_clip.vit import Vit
 IMAGE, TEXT, GROUP = Pull("image.embed", "clean"), Pull("text.embed", "clean"), Pull("fact", "concept")
 
 
-class Half(Group):
-    """One of two ranks that knows the rows of both."""
+class Rank(Group):
+    """One of several ranks that are threads of this process, in step; gradients flow from one to the other."""
 
-    size = 2
+    def __init__(self, rank: int, slots: list[Tensor], barrier: Barrier) -> None:
+        self.rank, self.size = rank, len(slots)
+        self.slots, self.barrier = slots, barrier
 
-    def __init__(self, rank: int, rows: list[Tensor]) -> None:
-        self.rank = rank
-        self.rows = rows
+    def shared(self, value: Tensor) -> list[Tensor]:
+        self.slots[self.rank] = value
+        self.barrier.wait()
+        found = list(self.slots)
+        self.barrier.wait()
+        return found
 
     def gather(self, rows: Tensor) -> Tensor:
-        return next(all for all in self.rows if all.chunk(2)[self.rank].equal(rows))
+        return torch.cat(self.shared(rows))
+
+    def exchange(self, parts: Tensor) -> Tensor:
+        return torch.stack([theirs[self.rank] for theirs in self.shared(parts)])
 
     def sum(self, value: Tensor) -> Tensor:
         raise AssertionError("the loss sums nothing over ranks")
+
+
+def on_ranks(loss: ClipLoss, built: Model, found: dict[Pull, Tensor], ranks: int) -> Tensor:
+    """Return the mean over ranks of what each makes of its rows."""
+    slots, barrier = [torch.empty(0)] * ranks, Barrier(ranks, timeout=60)
+
+    def one(rank: int) -> Tensor:
+        mine = {pull: rows.chunk(ranks)[rank] for pull, rows in found.items()}
+        return loss(Whole(mine, Rank(rank, slots, barrier), 0), built)
+
+    with ThreadPoolExecutor(ranks) as pool:
+        return torch.stack(list(pool.map(one, range(ranks)))).mean()
 
 
 def model(sizes: Sizes) -> Model:
@@ -45,8 +69,8 @@ def model(sizes: Sizes) -> Model:
 
 def features() -> dict[Pull, Tensor]:
     torch.manual_seed(0)
-    image, text = (functional.normalize(torch.randn(4, 5), dim=1) for _ in range(2))
-    return {IMAGE: image, TEXT: text, GROUP: torch.tensor([3, 1, 3, 2])}
+    image, text = (functional.normalize(torch.randn(8, 5), dim=1).requires_grad_() for _ in range(2))
+    return {IMAGE: image, TEXT: text, GROUP: torch.tensor([3, 1, 3, 2, 1, -1, -1, 3])}
 
 
 def test_it_declares_its_views_and_pulls(sizes: Sizes) -> None:
@@ -56,20 +80,23 @@ def test_it_declares_its_views_and_pulls(sizes: Sizes) -> None:
     assert ClipLoss(ClipLossConfig(name="clip", group="concept"), sizes).pulls() == (IMAGE, TEXT, GROUP)
 
 
-@pytest.mark.parametrize("group", [None, "concept"])
-def test_it_is_the_function_of_the_whole_batch_on_one_rank_and_on_two(group: str | None, sizes: Sizes) -> None:
-    loss, built, found = ClipLoss(ClipLossConfig(name="clip", group=group), sizes), model(sizes), features()
-    groups = None if group is None else Groups(found[GROUP], found[GROUP])
-    expected = contrastive(found[IMAGE], found[TEXT], found[IMAGE], found[TEXT], built.fusion.scale(), groups=groups)
-    torch.testing.assert_close(loss(Whole(found, SoloGroup(), 0), built), expected)
-    halves = [
-        loss(
-            Whole({pull: rows.chunk(2)[rank] for pull, rows in found.items()}, Half(rank, list(found.values())), 0),
-            built,
-        )
-        for rank in range(2)
-    ]
-    torch.testing.assert_close(torch.stack(halves).mean(), expected)
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize(
+    "options", [{}, {"group": "concept"}, {"group": "concept", "same_group": "positive", "label_smoothing": 0.1}]
+)
+def test_it_is_the_function_of_the_whole_batch_on_any_number_of_ranks(
+    options: dict[str, Any], ranks: int, sizes: Sizes
+) -> None:
+    built, found = model(sizes), features()
+    config = ClipLossConfig(name="clip", **options)
+    groups = Groups(found[GROUP], config.same_group == "positive") if config.group else None
+    scale = built.fusion.scale()
+    expected = contrastive(found[IMAGE], found[TEXT], scale, groups=groups, smoothing=config.label_smoothing)
+    wanted = [found[IMAGE], found[TEXT], *(p for p in built.parameters() if p.ndim == 0)]
+    gradients = torch.autograd.grad(expected, wanted)
+    loss = on_ranks(ClipLoss(config, sizes), built, found, ranks)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(torch.autograd.grad(loss, wanted), gradients)
 
 
 def test_it_trains_the_temperature(sizes: Sizes) -> None:

@@ -31,8 +31,8 @@ VIEWS = ((("clean",), ("clean",)), (("alone",), ()), ((), ("alone",)), (("clean"
 """The views of four batches by turns: pairs, images, texts, pairs."""
 
 
-def gather_and_sum() -> Arrays:
-    """Gather rows and differentiate a sum whose weights differ by rank."""
+def collectives() -> Arrays:
+    """Gather and exchange rows and differentiate sums whose weights differ by rank; sum over ranks."""
     group = world()
     rows = (torch.arange(6.0).view(3, 2) + 10 * group.rank).requires_grad_()
     whole = group.gather(rows)
@@ -41,12 +41,18 @@ def gather_and_sum() -> Arrays:
     assert rows.grad is not None
     total = group.sum(rows.sum())
     assert not total.requires_grad
+    parts = (torch.tensor([[1.0], [2.0]]) + 10 * group.rank).requires_grad_()
+    exchanged = group.exchange(parts)
+    (exchanged * torch.tensor([[3.0], [5.0]]) * (group.rank + 1)).sum().backward()
+    assert parts.grad is not None
     integers = group.gather(torch.tensor([group.rank, 7]))
     flags = group.gather(torch.tensor([group.rank == 0]))
     return {
         "whole": whole.detach().numpy(),
         "gradient": rows.grad.numpy(),
         "total": total.numpy(),
+        "exchanged": exchanged.detach().numpy(),
+        "returned": parts.grad.numpy(),
         "integers": integers.numpy(),
         "flags": flags.numpy(),
     }
