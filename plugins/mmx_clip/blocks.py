@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from mmx_clip.configs import Activation, TransformerConfig
+from mmx_clip.packing import Packing
 
 
 def quick_gelu(x: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
@@ -37,12 +38,13 @@ class Attention(nn.Module):
         nn.init.zeros_(self.qkv.bias)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
-        """Attend over all positions, or, if causal, over those up to each position's own."""
-        b, n, w = x.shape
-        q, k, v = self.qkv(x).view(b, n, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)  # [b heads n w/heads]
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        return self.out(mixed.transpose(1, 2).reshape(b, n, w))
+    def forward(self, x: Float[Tensor, "*n w"], packing: Packing | None = None) -> Float[Tensor, "*n w"]:
+        """Attend over all positions of a row, or, if causal, over those up to each position's own."""
+        qkv = self.qkv(x) if packing is None else packing.unpack(self.qkv(x))
+        b, n, w = qkv.shape[0], qkv.shape[1], x.shape[-1]
+        q, k, v = qkv.view(b, n, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)  # [b heads n w/heads]
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal).transpose(1, 2).flatten(2)
+        return self.out(mixed if packing is None else packing.pack(mixed))
 
     if TYPE_CHECKING:
         __call__ = forward
@@ -58,7 +60,7 @@ class Mlp(nn.Module):
         self.down = nn.Linear(hidden, width)
         self.activation = _ACTIVATIONS[activation]
 
-    def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
+    def forward(self, x: Float[Tensor, "*n w"]) -> Float[Tensor, "*n w"]:
         """Apply it to each position."""
         return self.down(self.activation(self.up(x)))
 
@@ -77,9 +79,9 @@ class Block(nn.Module):
         self.norm_mlp = nn.LayerNorm(config.width)
         self.mlp = Mlp(config.width, int(config.width * config.mlp_ratio), config.activation)
 
-    def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
+    def forward(self, x: Float[Tensor, "*n w"], packing: Packing | None = None) -> Float[Tensor, "*n w"]:
         """Return the tokens after this block."""
-        x = x + self.attention(self.norm_attention(x))
+        x = x + self.attention(self.norm_attention(x), packing)
         return x + self.mlp(self.norm_mlp(x))
 
     if TYPE_CHECKING:
@@ -94,17 +96,17 @@ class Blocks(nn.ModuleList):
         super().__init__(Block(config, causal) for _ in range(config.layers))
         self.checkpointing = config.checkpointing
 
-    def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
-        """Return the tokens after the last block."""
+    def forward(self, x: Float[Tensor, "*n w"], packing: Packing | None = None) -> Float[Tensor, "*n w"]:
+        """Return the tokens ``b n w`` after the last block; with a packing they are packed, ``N w``."""
         for block in self:
-            x = self._recomputed(block, x) if self.checkpointing and torch.is_grad_enabled() else block(x)
+            if self.checkpointing and torch.is_grad_enabled():
+                x = cast(Tensor, checkpoint(block, x, packing, use_reentrant=False))
+            else:
+                x = block(x, packing)
         return x
 
     if TYPE_CHECKING:
         __call__ = forward
-
-    def _recomputed(self, block: nn.Module, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
-        return cast(Tensor, checkpoint(block, x, use_reentrant=False))
 
     def initialise(self) -> None:
         """Draw the weights as CLIP draws its text tower's: projections into the residual stream shrink with depth."""

@@ -64,6 +64,22 @@ class TextTransformerConfig(TransformerConfig):
     """Features of each token."""
     heads: PositiveInt = 8
     """Attention heads of each block; must divide the width."""
+    causal: bool = True
+    """Let each token read only those before it, as CLIP does; False lets it read all, padding too, as SigLIP does."""
+    pool: Literal["end", "last"] = "end"
+    """The token that stands for the text: the end of the text (CLIP), or the last position (SigLIP)."""
+    padding: Literal["skip", "compute"] = "skip"
+    """"skip" computes no padding: the same embedding for less work, zeros for the tokens there. "compute" gives every
+    position its token, as text towers for diffusion are read."""
+
+    @model_validator(mode="after")
+    def _skips_only_unread_padding(self) -> Self:
+        if self.padding == "skip" and not (self.causal and self.pool == "end"):
+            why = (
+                'the token at the last position is pooled (pool = "last")' if self.causal else "tokens read the padding"
+            )
+            raise ValueError(f'padding = "skip" would change the embedding, since {why}; use padding = "compute"')
+        return self
 
 
 class ModifiedResNetConfig(EncoderConfig):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, final
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 from typing_extensions import override
 
 from mmx.errors import RecipeError
@@ -13,6 +14,7 @@ from mmx.parts.encoder import Mode, TextEncoder
 from mmx.parts.sizes import Sizes
 from mmx_clip.blocks import Blocks
 from mmx_clip.configs import TextTransformerConfig
+from mmx_clip.packing import packing
 
 
 @final
@@ -38,16 +40,18 @@ class Tokens(nn.Module):
 class TextTransformer(TextEncoder):
     """The causal text transformer of CLIP, without its projection, which is the fusion's.
 
-    Pooled is the token at the first end of text; tokens are all positions; both are after the last norm.
-    Padding needs no mask: it stands behind the end of the text, where the causal mask hides it.
+    Pooled is the token at the first end of text; tokens are all positions; both are after the last norm. Padding needs
+    no mask: it stands behind the end of the text, where the causal mask hides it. So it need not be computed either:
+    with ``padding = "skip"`` the linear layers see only real tokens, and ``tokens`` are zeros at the padding.
     """
 
     def __init__(self, config: TextTransformerConfig, sizes: Sizes) -> None:
         super().__init__()
         self.width = config.width
-        self.end = sizes.end
+        self.end = sizes.end if config.pool == "end" else None
+        self.skip = config.padding == "skip"
         self.tokens = Tokens(sizes.vocabulary, sizes.context, config.width)
-        self.layers = Blocks(config, causal=True)
+        self.layers = Blocks(config, causal=config.causal)
         self.layers.initialise()
         self.norm = nn.LayerNorm(config.width)
 
@@ -57,10 +61,28 @@ class TextTransformer(TextEncoder):
             raise RecipeError(
                 f"the text encoder 'transformer' reads text alone; mode '{mode}' needs another text encoder"
             )
-        tokens = self.norm(self.layers(self.tokens(words.ids)))
-        end = (words.ids == self.end).int().argmax(dim=1)
-        pooled = tokens[torch.arange(len(tokens), device=tokens.device), end]
-        return Encoded(pooled=pooled, tokens=tokens, mask=words.mask)
+        pooled = self._pooled(words)
+        # Shapes on the meta device cannot depend on lengths.
+        tokens = self._packed(words, pooled) if self.skip and not words.ids.is_meta else self._all(words.ids)
+        return Encoded(tokens[torch.arange(len(tokens), device=tokens.device), pooled], tokens, words.mask)
+
+    def _pooled(self, words: Words) -> Int[Tensor, " b"]:
+        if self.end is None:
+            return torch.full_like(words.ids[:, 0], words.ids.shape[1] - 1)
+        return (words.ids == self.end).int().argmax(dim=1)
+
+    def _all(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t w"]:
+        return self.norm(self.layers(self.tokens(ids)))
+
+    def _packed(self, words: Words, pooled: Int[Tensor, " b"]) -> Float[Tensor, "b t w"]:
+        """Compute the tokens up to each text's last one (and the one that is pooled); the others are zeros."""
+        places = torch.arange(words.ids.shape[1], device=words.ids.device)
+        real = packing(torch.maximum((words.mask * places).amax(dim=1), pooled) + 1)
+        if len(real.places) == words.ids.numel():
+            return self._all(words.ids)
+        packed = real.pack(self.tokens(words.ids[:, : real.longest]))
+        tokens = real.unpack(self.norm(self.layers(packed, real)))
+        return functional.pad(tokens, (0, 0, 0, words.ids.shape[1] - real.longest))
 
     @override
     def blocks(self) -> list[nn.Module]:

@@ -1,12 +1,16 @@
 """What the towers promise beyond their golden values."""
 
+from typing import Any
+
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from mmx.errors import RecipeError
 from mmx.parts.batch import Encoded, Pixels, Words
 from mmx.parts.sizes import Sizes
+from mmx_clip.blocks import Block
 from mmx_clip.configs import ModifiedResNetConfig, TextTransformerConfig, VitConfig
 from mmx_clip.resnet import ModifiedResNet, Residual
 from mmx_clip.text import TextTransformer
@@ -90,6 +94,79 @@ def test_text_may_be_shorter_than_the_context() -> None:
 def test_text_refuses_an_image_to_read() -> None:
     with pytest.raises(RecipeError, match="reads text alone"):
         TextTransformer(TEXT, SIZES)(words([62, 63]), Encoded(torch.zeros(1, 32)), "fuse")
+
+
+CAPTIONS = [[62, 5, 6, 63], [62, 63], [62, 9, 8, 7, 6, 5, 4, 63], [62, 5, 0, 0, 63]]
+
+
+def text(seed: int = 0, **options: Any) -> TextTransformer:
+    torch.manual_seed(seed)
+    return TextTransformer(TextTransformerConfig.model_validate({**TEXT.model_dump(), **options}), SIZES).double()
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("rows", [CAPTIONS, CAPTIONS[1:2], CAPTIONS[2:3]])
+def test_skipping_padding_changes_neither_embedding_nor_any_gradient(
+    rows: list[list[int]], checkpointing: bool
+) -> None:
+    towers = [text(padding=padding, checkpointing=checkpointing) for padding in ("skip", "compute")]
+    found = [tower(words(*rows)) for tower in towers]
+    torch.testing.assert_close(found[0].pooled, found[1].pooled)
+    real = words(*rows).mask
+    assert found[0].tokens is not None and found[1].tokens is not None
+    torch.testing.assert_close(found[0].tokens, found[1].tokens * real[..., None])
+    weights = torch.randn(found[0].pooled.shape, dtype=torch.float64)
+    for encoded in found:
+        (encoded.pooled * weights).sum().backward()
+    for (name, ours), theirs in zip(towers[0].named_parameters(), towers[1].parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
+
+
+def test_skipping_computes_only_the_real_tokens() -> None:
+    tower, seen = text(), list[torch.Size]()
+    tower.layers[0].register_forward_hook(lambda block, inputs, output: seen.append(output.shape))
+    tower(words(*CAPTIONS))
+    tower(words(CAPTIONS[2], CAPTIONS[2]))
+    assert seen == [(4 + 2 + 8 + 5, 32), (2, 8, 32)]
+
+
+def test_the_pooled_token_is_computed_also_where_the_mask_leaves_it_out() -> None:
+    full = words([62, 5, 6, 63])
+    hidden = Words(full.ids, torch.zeros_like(full.mask))
+    torch.testing.assert_close(text()(hidden).pooled, text(padding="compute")(hidden).pooled)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [({"causal": False}, "tokens read the padding"), ({"pool": "last"}, "the token at the last position is pooled")],
+)
+def test_skipping_is_refused_where_padding_is_read(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=f'padding = "skip" would change the embedding, since {why}'):
+        text(**options)
+
+
+def test_skipping_would_change_a_tower_that_is_not_causal() -> None:
+    tower, full = text(causal=False, padding="compute"), words([62, 5, 6, 63])
+    computed = tower(full).pooled
+    tower.skip = True
+    assert not torch.allclose(tower(full).pooled, computed, atol=1e-3)
+
+
+def test_a_tower_that_is_not_causal_equals_torchs_own_encoder() -> None:
+    tower = text(causal=False, pool="last", padding="compute", activation="gelu", layers=1)
+    block = tower.layers[0]
+    assert isinstance(block, Block)
+    own = torch.nn.TransformerEncoderLayer(32, 2, 128, 0.0, "gelu", batch_first=True, norm_first=True).double()
+    pairs = [(own.self_attn.out_proj, block.attention.out), (own.linear1, block.mlp.up), (own.linear2, block.mlp.down)]
+    for theirs, ours in [*pairs, (own.norm1, block.norm_attention), (own.norm2, block.norm_mlp)]:
+        theirs.load_state_dict(ours.state_dict())
+    own.self_attn.in_proj_weight.data.copy_(block.attention.qkv.weight)
+    own.self_attn.in_proj_bias.data.copy_(block.attention.qkv.bias)
+    given = words(*CAPTIONS)
+    expected = tower.norm(own(tower.tokens(given.ids)))
+    found = tower(given)
+    torch.testing.assert_close(found.tokens, expected)
+    torch.testing.assert_close(found.pooled, expected[:, -1])
 
 
 def test_text_starts_as_published() -> None:
