@@ -11,25 +11,28 @@ from typing import Final
 LONGEST: Final = 65_536
 """Characters of a text that are read; a longer one is cut first, so that cleaning it takes bounded time."""
 
-# Printable ASCII without "&" passes through ftfy and html.unescape unchanged.
-_PLAIN: Final = re.compile(r"[\t\n\r\x20-\x25\x27-\x7e]*")
+# Printable ASCII passes through ftfy and html.unescape unchanged; "&" does where nothing stands behind it.
+_PLAIN: Final = re.compile(r"[\t\n\r -%'-~]*+(?:&(?![^ ])[\t\n\r -%'-~]*+)*+")
 _ENDINGS: Final = r"<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d"
-_PLAIN_WORDS: Final = re.compile(_ENDINGS + r"|[a-z]+|[0-9]|[^\sa-z0-9]+")
+_ASCII_WORDS: Final = re.compile(_ENDINGS + r"|[a-z]+|[0-9]|[^\sa-z0-9]+")
 
 
-def words(text: str) -> list[str]:
-    """Clean a text (mojibake, HTML entities, white space, case) and cut it into words, digits and signs."""
+def pieces(text: str) -> list[str]:
+    """Clean a text (mojibake, HTML entities, white space, case) and cut it at white space."""
     text = text[:LONGEST]
-    if _PLAIN.fullmatch(text):
-        return _PLAIN_WORDS.findall(text.lower())
-    return _any_words(text)
+    return (text if _PLAIN.fullmatch(text) else _mended(text)).lower().split()
 
 
-def _any_words(text: str) -> list[str]:
+def words(piece: str) -> list[str]:
+    """Cut a piece without white space into words, digits and signs."""
+    return _ASCII_WORDS.findall(piece) if piece.isascii() else _unicode_words()(piece)
+
+
+def _mended(text: str) -> str:
     import ftfy  # not needed for plain text
 
     fixed = html.unescape(html.unescape(ftfy.fix_text(text)))
-    return _unicode_words()(" ".join(fixed.split()).lower())
+    return " ".join(fixed.split())
 
 
 @cache

@@ -1,8 +1,8 @@
 """CLIP's tokenizer."""
 
-from array import array
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Final, final
 
 import numpy as np
@@ -11,28 +11,28 @@ from typing_extensions import override
 
 from mmx.parts.batch import Words
 from mmx.parts.tokenizer import Tokenizer
-from mmx_clip.clean import words
+from mmx_clip.clean import pieces, words
 from mmx_clip.configs import ClipTokenizerConfig
 from mmx_clip.merges import Merges, load
 
 _KEPT: Final = 65_536
-"""Words whose ids are remembered; when they are so many, all are forgotten."""
+"""Pieces of text whose ids are remembered; when they are so many, all are forgotten."""
 
 
 @final
 class Known(dict[str, tuple[int, ...]]):
-    """The ids of words met so far, of a bounded number of them."""
+    """The ids of pieces of text met so far, of a bounded number of them."""
 
     def __init__(self, merges: Merges, special: dict[str, tuple[int, ...]]) -> None:
-        super().__init__(special)
+        super().__init__()
         self.merges = merges
         self.special = special
 
-    def __missing__(self, word: str) -> tuple[int, ...]:
+    def __missing__(self, piece: str) -> tuple[int, ...]:
         if len(self) >= _KEPT:
             self.clear()
-            self.update(self.special)
-        ids = self[word] = self.merges.encode(word)
+        found = [self.special[word] if word in self.special else self.merges.encode(word) for word in words(piece)]
+        ids = self[piece] = tuple(chain.from_iterable(found))
         return ids
 
 
@@ -61,8 +61,8 @@ class ClipTokenizer(Tokenizer):
     def encode(self, text: str) -> list[int]:
         known = self._known
         ids = [self.start]
-        for word in words(text):
-            ids += known[word]
+        for piece in pieces(text):
+            ids += known[piece]
             if len(ids) >= self.context:
                 break
         return [*ids[: self.context - 1], self.end]
@@ -74,11 +74,8 @@ class ClipTokenizer(Tokenizer):
 
     @override
     def __call__(self, texts: Sequence[str]) -> Words:
-        ids, lengths = array("q"), array("q")  # a tensor is made from a buffer many times faster than from lists
-        for text in texts:
-            row = self.encode(text)
-            lengths.append(len(row))
-            ids.extend(row)
-            ids.extend([self.pad] * (self.context - len(row)))
-        mask = torch.arange(self.context) < torch.as_tensor(np.array(lengths))[:, None]
-        return Words(torch.as_tensor(np.array(ids)).view(-1, self.context), mask)
+        rows = [self.encode(text) for text in texts]
+        mask = np.arange(self.context) < np.array([len(row) for row in rows], dtype=np.int64)[:, None]
+        ids = np.full(mask.shape, self.pad, dtype=np.int64)
+        ids[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+        return Words(torch.as_tensor(ids), torch.as_tensor(mask))

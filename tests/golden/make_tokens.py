@@ -33,7 +33,7 @@ BY_HAND = [
     "C:\\path\\file.txt", "{}[]()<>~`^|\\/\"", "........", "-" * 300, "!" * 300, "a" * 500, "ab" * 400, "word " * 200, "é" * 300,
     "antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis", "x1y2z3 4k 8k UHD", "under_score __init__",
     "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "\ud7ff\ue000\uf8ff\ufffd", "\U0010ffff\U0001d11e",
-    "NULL none nan inf", "ctrl\x80\x85\x9f latin-1", "mixed日本語and English текст 123",
+    "salt & pepper", "&", "a &", "& b", "R&B & soul &amp; funk &", "a &\tb", "a & ;amp", "&\u00a0b", "a  & &  b", "NULL none nan inf", "ctrl\x80\x85\x9f latin-1", "mixed日本語and English текст 123",
 ]  # fmt: skip
 
 ALPHABETS = [
