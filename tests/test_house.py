@@ -11,7 +11,6 @@ from mmx.plugins import HOOKS, Plugins
 from mmx.recipe import load
 from mmx.recipe.bundled import bundled
 from mmx.recipe.write import to_toml
-from mmx.run.deep import deep_check
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted(bundled())
@@ -51,14 +50,6 @@ def test_every_recipe_holds_and_loads_back_as_itself(name: str, tmp_path: Path) 
     assert load(again, (), (), registries) == recipe
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_builds_and_reads_its_first_samples(name: str) -> None:
-    registries = Plugins().registries
-    said: list[str] = []
-    deep_check(load(name, (), (), registries), registries, said.append)
-    assert any("data.train" in line for line in said)
-
-
 def test_the_readme_has_the_two_commands() -> None:
     readme = (ROOT / "README.md").read_text()
     commands = dict(re.findall(r"<!-- (run|test) -->\n```console\n(.+)\n```", readme))
@@ -77,6 +68,7 @@ def test_the_readmes_recipe_holds(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text(block)
     recipe = load(path, (), (), Plugins().registries)
+    assert recipe.data.train is not None
     assert recipe.image_encoder.name == "vit" and recipe.data.train.name == "shards"
 
 

@@ -108,6 +108,20 @@ def _refuse(error: PydanticCustomError, key: str, value: object) -> ValidationEr
     return ValidationError.from_exception_data("part", [InitErrorDetails(type=error, loc=(key,), input=value)])
 
 
+class DatasetConfig(PartConfig):
+    """Options that every dataset has: none, but what can be told of it before it is built."""
+
+    embedded: ClassVar[bool] = False
+    """Whether it comes with its plugin, so that it can be tried on any machine with no option but its name."""
+
+    def absent(self) -> str:
+        """Say what these options name and is not there; empty if all seems to be there.
+
+        Called before a run imports torch, so it must be quick; reading may still find that something is missing.
+        """
+        return ""
+
+
 DatasetSlot = Annotated[PartConfig, Slot("dataset")]
 """A dataset inside the options of another part."""
 

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from mmx.config import (
     Choices,
+    DatasetConfig,
     EncoderConfig,
     EvaluatorConfig,
     LossConfig,
@@ -41,6 +42,7 @@ CONFIGS: Final[dict[str, type[PartConfig]]] = {
     "image_encoder": EncoderConfig,
     "text_encoder": EncoderConfig,
     "loss": LossConfig,
+    "dataset": DatasetConfig,
     "image_transform": TransformConfig,
     "text_transform": TransformConfig,
     "evaluator": EvaluatorConfig,

@@ -20,10 +20,12 @@ class EvalConfig(TransformConfig):
 class AugmentConfig(TransformConfig):
     """Options of the image transform ``augment``. All but the crop is off unless it is asked for."""
 
+    crop: Literal["box", "square"] = "box"
+    """What is cropped: a "box" that the two keys below allow, or the largest "square", at a random place, as CLIP did."""
     scale: Range = (0.9, 1.0)
-    """Smallest and largest share of the picture's area that is cropped."""
+    """Smallest and largest share of the picture's area in a box."""
     ratio: Range = (0.75, 4 / 3)
-    """Smallest and largest width of the crop divided by its height, before it is stretched to a square.
+    """Smallest and largest width of a box divided by its height, before it is stretched to a square.
     Where the model's preprocessing squashes pictures, relative to the picture's own."""
     flip: Share = 0.0
     """Probability of mirroring left and right."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator
+from typing_extensions import override
 
-from mmx.config import PartConfig
+from mmx.config import DatasetConfig
+from mmx.errors import DataError
+from mmx_shards.files import Files
 from mmx_shards.urls import expand_all
 
 Extension = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]+$")]
 
 
-class ShardsConfig(PartConfig):
+class ShardsConfig(DatasetConfig):
     """Options of the dataset ``shards``: tars whose members KEY.jpg and KEY.txt (say) make the sample KEY."""
 
-    urls: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    urls: Annotated[tuple[str, ...], Field(strict=False, min_length=1, examples=[["data/{00000..00999}.tar"]])]
     """Paths or URLs of the shards. Braces stand for several: ``train-{000..127}.tar``, ``{cc3m,cc12m}/000.tar``."""
     image: Annotated[tuple[Extension, ...], Field(strict=False, min_length=1)] = ("jpg", "jpeg", "png", "webp", "gif")
     """Extensions of pictures, in lower case and without the first dot."""
@@ -28,3 +31,13 @@ class ShardsConfig(PartConfig):
     def _can_be_expanded(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         expand_all(urls)
         return urls
+
+    @override
+    def absent(self) -> str:
+        """Say that the first shard cannot be opened; the others are opened when they are read."""
+        first = Files(expand_all(self.urls)[:1])
+        try:
+            first[0].close()
+        except DataError as error:
+            return str(error)
+        return ""

@@ -27,8 +27,8 @@ def test_parts_are_listed_by_name(registries: Registries) -> None:
         ("loss", "", LossConfig, "a:B", "a name is letters, digits"),
         ("loss", "x", EncoderConfig, "a:B", "does not derive from mmx.config.LossConfig"),
         ("image_encoder", "x", PartConfig, "a:B", "does not derive from mmx.config.EncoderConfig"),
-        ("dataset", "x", dict, "a:B", "does not derive from mmx.config.PartConfig"),
-        ("dataset", "x", "a:B", "a:B", "does not derive from mmx.config.PartConfig"),
+        ("dataset", "x", dict, "a:B", "does not derive from mmx.config.DatasetConfig"),
+        ("dataset", "x", "a:B", "a:B", "does not derive from mmx.config.DatasetConfig"),
         ("loss", "x", LossConfig, "a.B", "the part is given as 'module:Class', not 'a.B'"),
     ],
 )

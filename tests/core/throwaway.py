@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mmx.config import (
+    DatasetConfig,
     DatasetSlot,
     EncoderConfig,
     EvaluatorConfig,
@@ -53,7 +54,7 @@ class Source(Table):
     """How often it is drawn."""
 
 
-class Folder(PartConfig):
+class Folder(DatasetConfig):
     path: Path
     """The folder to read."""
     sources: tuple[Source, ...] = ()
@@ -62,7 +63,7 @@ class Folder(PartConfig):
     """How many samples are read."""
 
 
-class Mixed(PartConfig):
+class Mixed(DatasetConfig):
     first: DatasetSlot
     """One dataset."""
     second: DatasetSlot | None = None

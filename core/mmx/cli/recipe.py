@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +13,12 @@ from mmx.cli import new
 from mmx.cli.guard import guarded, printable
 from mmx.cli.output import print_json
 from mmx.cli.words import Json, RecipeName, Sets, Unset, examples
+
+if TYPE_CHECKING:
+    from mmx.recipe.document import Document
+    from mmx.recipe.problems import Problem
+    from mmx.recipe.schema import Recipe
+    from mmx.registry import Registries
 
 
 def register(app: typer.Typer) -> None:
@@ -52,32 +60,50 @@ def check(
     from mmx.errors import MmxError
     from mmx.plugins import Plugins
     from mmx.recipe.load import examine, failure, read
-    from mmx.recipe.schema import Recipe
 
-    plugins = Plugins()
-    found: object = []
+    registries = Plugins().registries
+    problems: Sequence[Problem] = ()
+    advice = ""
+    say = _silent if json else print
     try:
         document = read(recipe, sets or (), unset or ())
-        found = examine(document, plugins.registries)
-        if not isinstance(found, Recipe):
-            raise failure(found, document.label)
-        if deep:
-            from mmx.run.deep import deep_check
-
-            deep_check(found, plugins.registries, _silent if json else print)
+        found = examine(document, registries)
+        if isinstance(found, list):
+            problems = found
+        elif deep:
+            advice = _about_data(Path(recipe), sets or (), unset or (), found, registries)
+            problems = _deep(found, document, registries, say)
+        if problems:
+            raise failure(problems, document.label, advice)
     except MmxError as error:
         if not json:
             raise
-        problems = found if isinstance(found, list) else []
         print_json(
             {"ok": False, "recipe": recipe, "message": str(error), "problems": [asdict(item) for item in problems]}
         )
         return error.exit_code
     if json:
-        print_json({"ok": True, "recipe": recipe, "message": "", "problems": []})
+        print_json({"ok": True, "recipe": recipe, "message": advice, "problems": []})
     else:
-        print(f"{document.label}: the recipe holds")
+        print(f"{document.label}: the recipe holds" + (f"\n\n{advice}" if advice else ""))
     return 0
+
+
+def _about_data(path: Path, sets: Sequence[str], unset: Sequence[str], recipe: Recipe, registries: Registries) -> str:
+    """Say how the recipe is given data where it has none; empty if it has."""
+    from mmx.recipe.data import Asked, absent, how_to_give
+
+    why = absent(recipe)
+    if not why:
+        return ""
+    lines = how_to_give(Asked(path, sets, unset), recipe, registries)
+    return f"data.train: {why}\n\n{lines}" if recipe.data.train is None else lines
+
+
+def _deep(recipe: Recipe, document: Document, registries: Registries, say: Callable[[str], None]) -> list[Problem]:
+    from mmx.run.deep import deep_check
+
+    return deep_check(recipe, document, registries, say)
 
 
 @guarded

@@ -37,6 +37,6 @@ Unset = Annotated[
     list[str] | None,
     typer.Option("--unset", metavar="KEY", help="Take a key out of the recipe. Repeatable."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, also of an error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A .toml file, or the name of a recipe of mmx.")]

@@ -34,6 +34,8 @@ class Option:
     default: str
     """As TOML; empty if there is none."""
     needed: bool
+    example: str = ""
+    """As TOML; empty if there is none."""
 
 
 def options(table: type[BaseModel], key: str = "name") -> list[Option]:
@@ -101,7 +103,8 @@ def _option(key: str, field: Mapping[str, Any], schema: Mapping[str, Any], neede
     default = field.get("default")
     written = "" if default is None or isinstance(default, dict) else literal(default)
     help = " ".join(str(field.get("description", "")).replace("``", "").split())
-    return Option(key, type_words(field, schema), help, written, needed)
+    example = next((literal(value) for value in field.get("examples", ())), "")
+    return Option(key, type_words(field, schema), help, written, needed, example)
 
 
 def _follow(field: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -39,7 +39,11 @@ class Document:
     label: str = "recipe"
 
     def origin(self, path: KeyPath) -> Origin:
-        """Return where a key was written, or the table it is missing from."""
+        """Return where a key was written, or something below it, or else the table it is missing from."""
+        if path not in self.origins:
+            for known, origin in self.origins.items():
+                if known[: len(path)] == path:
+                    return origin
         for length in range(len(path), 0, -1):
             if path[:length] in self.origins:
                 return self.origins[path[:length]]

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from mmx.errors import MmxError, PluginError, RecipeError
+from mmx.errors import DataError, MmxError, PluginError, RecipeError
 from mmx.recipe.bundled import find_recipe
 from mmx.recipe.cross import findings
 from mmx.recipe.document import Document, read_document
@@ -46,10 +46,21 @@ def load(
     raise failure(found, document.label)
 
 
-def failure(problems: Sequence[Problem], label: str) -> MmxError:
-    """Return the error to raise for problems: plugins are to blame if each of them is about a plugin."""
-    error = PluginError if all(item.plugin for item in problems) else RecipeError
-    return error(report(problems, label))
+def failure(problems: Sequence[Problem], label: str, advice: str = "") -> MmxError:
+    """Return the error to raise for problems: plugins or the data are to blame if each of them is about those.
+
+    Args:
+        problems: what is wrong, at least one.
+        label: what the recipe is called.
+        advice: more to say below them.
+    """
+    error = RecipeError
+    if all(item.plugin for item in problems):
+        error = PluginError
+    elif all(item.data for item in problems):
+        error = DataError
+    text = report(problems, label)
+    return error(f"{text}\n\n{advice}" if advice else text)
 
 
 def read(path: Path | str | None, overrides: Sequence[str] = (), unset: Sequence[str] = ()) -> Document:

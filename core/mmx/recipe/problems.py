@@ -38,18 +38,23 @@ class Problem:
     """What ``mmx recipe schema`` is asked for, to see what is allowed here."""
     plugin: bool = False
     """Whether a plugin is to blame."""
+    data: bool = False
+    """Whether the data is to blame."""
 
     def __str__(self) -> str:
+        text = self.message if self.message.startswith(f"{self.key} ") else f"{self.key}: {self.message}"
         if self.file == "--set":
-            return f"--set {self.key}: {self.message}"
-        return f"{self.file}{f':{self.line}' if self.line else ''}: {self.key}: {self.message}"
+            return f"--set {text}"
+        return f"{self.file}{f':{self.line}' if self.line else ''}: {text}"
 
 
-def problem(document: Document, path: KeyPath, text: str, *, table: str = "", plugin: bool = False) -> Problem:
+def problem(
+    document: Document, path: KeyPath, text: str, *, table: str = "", plugin: bool = False, data: bool = False
+) -> Problem:
     """Describe a problem at a key."""
     table = table or str(path[0]) * (path[0] in TOPICS)
     origin = document.origin(path)
-    return Problem(origin.label, origin.line, dotted(path), text, table, plugin)
+    return Problem(origin.label, origin.line, dotted(path), text, table, plugin, data)
 
 
 def explain(error: ValidationError, document: Document, registries: Registries) -> list[Problem]:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 from pydantic.config import JsonDict
 
 from mmx.config import (
+    DatasetSlot,
     EncoderConfig,
     EvaluatorConfig,
     LossConfig,
@@ -56,8 +57,8 @@ class DataTable(Table):
     """Processes that read and decode; 0 reads in the training process."""
     bad_samples: Share = 0.01
     """Share of the samples read that may be unreadable before the run stops."""
-    train: Annotated[PartConfig, Slot("dataset")]
-    """The dataset that is trained on."""
+    train: DatasetSlot | None = None
+    """The dataset that is trained on. A recipe may leave it to whoever runs it."""
     images: dict[Name, Annotated[TransformConfig, Slot("image_transform")]] = Field(default_factory=dict)
     """Image views by name, each made by a transform from the picture or from another view."""
     texts: dict[Name, Annotated[TransformConfig, Slot("text_transform")]] = Field(default_factory=dict)

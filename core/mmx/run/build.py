@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 
-from mmx.config import EncoderConfig, PartConfig, TransformConfig
+from mmx.config import EncoderConfig, EvaluatorConfig, LossConfig, PartConfig, TransformConfig
 from mmx.data.order import Order
 from mmx.data.views import ImageView, Reader, TextView, needed
 from mmx.errors import MmxError, PluginError, RecipeError
@@ -16,6 +16,7 @@ from mmx.learn.model import Model
 from mmx.learn.objective import Objective
 from mmx.learn.teacher import Teacher
 from mmx.parts.dataset import Dataset
+from mmx.parts.encoder import ImageEncoder, TextEncoder
 from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Evaluator
 from mmx.parts.loss import Loss
@@ -94,11 +95,32 @@ def reading(recipe: ModelParts, registries: Registries) -> Reading:
 
 def model_of(recipe: ModelParts, registries: Registries, read: Reading) -> tuple[Model, Sizes]:
     """Build the model on torch's default device, with the sizes that losses need."""
+    sizes = sizes_of(read)
+    image, text = image_encoder_of(recipe, registries, sizes), text_encoder_of(recipe, registries, sizes)
+    return joined(recipe, registries, read, image, text)
+
+
+def sizes_of(read: Reading) -> Sizes:
+    """Return the sizes that are known before there is an encoder."""
     tokens = read.tokenizer
-    sizes = Sizes(read.preprocess.size, tokens.vocabulary, tokens.context, tokens.pad, tokens.start, tokens.end)
-    image = part(registries, "image_encoder", recipe.image_encoder, sizes)
-    text = part(registries, "text_encoder", recipe.text_encoder, sizes)
-    sizes = replace(sizes, image_width=image.width, text_width=text.width)
+    return Sizes(read.preprocess.size, tokens.vocabulary, tokens.context, tokens.pad, tokens.start, tokens.end)
+
+
+def image_encoder_of(recipe: ModelParts, registries: Registries, sizes: Sizes) -> ImageEncoder:
+    """Build the image tower."""
+    return cast(ImageEncoder, part(registries, "image_encoder", recipe.image_encoder, sizes))
+
+
+def text_encoder_of(recipe: ModelParts, registries: Registries, sizes: Sizes) -> TextEncoder:
+    """Build the text tower."""
+    return cast(TextEncoder, part(registries, "text_encoder", recipe.text_encoder, sizes))
+
+
+def joined(
+    recipe: ModelParts, registries: Registries, read: Reading, image: ImageEncoder, text: TextEncoder
+) -> tuple[Model, Sizes]:
+    """Join two towers into a model, and freeze what the recipe does not train."""
+    sizes = replace(sizes_of(read), image_width=image.width, text_width=text.width)
     fusion = part(registries, "fusion", recipe.fusion, sizes)
     model = Model(image, text, fusion, read.preprocess)
     for name, config in (("image_encoder", recipe.image_encoder), ("text_encoder", recipe.text_encoder)):
@@ -123,7 +145,7 @@ def objective_of(recipe: Recipe, registries: Registries, model: Model, sizes: Si
     Raises:
         RecipeError: a loss reads a teacher that is not declared, or nothing would be trained.
     """
-    losses = {name: cast(Loss, part(registries, "loss", config, sizes)) for name, config in recipe.losses.items()}
+    losses = {name: loss_of(config, registries, sizes) for name, config in recipe.losses.items()}
     for name, loss in losses.items():
         missing = set(loss.teachers) - set(recipe.teachers)
         if missing:
@@ -136,6 +158,11 @@ def objective_of(recipe: Recipe, registries: Registries, model: Model, sizes: Si
     if not any(p.requires_grad for p in objective.parameters()):
         raise RecipeError("nothing is trained: every tower is frozen and no other part has parameters")
     return objective
+
+
+def loss_of(config: LossConfig, registries: Registries, sizes: Sizes) -> Loss:
+    """Build one loss."""
+    return cast(Loss, part(registries, "loss", config, sizes))
 
 
 def reader_of(recipe: Recipe, registries: Registries, objective: Objective, read: Reading, dataset: Dataset) -> Reader:
@@ -164,7 +191,13 @@ def _views(
 
 
 def dataset_of(recipe: Recipe, registries: Registries) -> Dataset:
-    """Build the training dataset."""
+    """Build the training dataset.
+
+    Raises:
+        RecipeError: the recipe leaves it to whoever runs it, and it was not given.
+    """
+    if recipe.data.train is None:
+        raise RecipeError("data.train is not given: add the table [data.train]")
     return cast(Dataset, part(registries, "dataset", recipe.data.train))
 
 
@@ -172,9 +205,14 @@ def evaluators_of(recipe: Recipe, registries: Registries) -> dict[str, Evaluator
     """Build the evaluators, each with its own dataset."""
     found: dict[str, Evaluator] = {}
     for name, config in recipe.evaluators.items():
-        data = None if config.data is None else part(registries, "dataset", config.data)
-        found[name] = cast(Evaluator, part(registries, "evaluator", config, data))
+        data = None if config.data is None else cast(Dataset, part(registries, "dataset", config.data))
+        found[name] = evaluator_of(config, registries, data)
     return found
+
+
+def evaluator_of(config: EvaluatorConfig, registries: Registries, data: Dataset | None) -> Evaluator:
+    """Build one evaluator on its dataset."""
+    return cast(Evaluator, part(registries, "evaluator", config, data))
 
 
 def engine_of(recipe: Recipe, registries: Registries) -> Engine:

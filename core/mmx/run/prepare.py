@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from mmx.errors import RecipeError
+from mmx.errors import DataError, RecipeError
 from mmx.plugins import Plugins
 from mmx.recipe.bundled import find_recipe
+from mmx.recipe.data import Asked, absent, how_to_give
 from mmx.recipe.load import load
 from mmx.recipe.schema import Recipe
 from mmx.recipe.write import to_toml
@@ -55,7 +56,8 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
         plugins: those of this run; the installed ones if not given.
 
     Raises:
-        RecipeError: the recipe does not hold, or changes what a resumed run must keep.
+        RecipeError: the recipe does not hold, has no data, or changes what a resumed run must keep.
+        DataError: the data that it names is not there.
         CheckpointError: there is no such run.
     """
     plugins = plugins or Plugins(say=say)
@@ -64,12 +66,21 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
         if request.recipe is None:
             raise RecipeError("which recipe? For example: mmx run recipes/quickstart.toml")
         found = find_recipe(request.recipe)
-        return Prepared(request, load(found.path, request.overrides, request.unset, plugins.registries), plugins, None)
+        recipe = load(found.path, request.overrides, request.unset, plugins.registries)
+        _refuse_without_data(Asked(request.recipe, request.overrides, request.unset), recipe, plugins)
+        return Prepared(request, recipe, plugins, None)
     before = load(folder.resolved, (), (), plugins.registries)
     source = folder.resolved if request.recipe is None else find_recipe(request.recipe).path
     recipe = load(source, request.overrides, request.unset, plugins.registries)
     _compare(before, recipe, say)
     return Prepared(request, recipe, plugins, folder)
+
+
+def _refuse_without_data(asked: Asked, recipe: Recipe, plugins: Plugins) -> None:
+    why = absent(recipe)
+    if why:
+        error = RecipeError if recipe.data.train is None else DataError
+        raise error(f"{asked.recipe}: data.train: {why}\n\n{how_to_give(asked, recipe, plugins.registries)}")
 
 
 def _run_to_resume(request: RunRequest, plugins: Plugins, say: Say) -> RunFolder | None:

@@ -33,6 +33,8 @@ def modules_of(folder: Path, *arguments: str, code: int = 0) -> set[str]:
     [
         (("run", "quickstart", "--set", "optim.lrr=1"), 2),
         (("run", "no_such_recipe.toml"), 2),
+        (("run", "clip_b32"), 2),
+        (("run", "clip_b32", "--dry-run", "--set", "data.train={name='shards', urls=['no_such.tar']}"), 4),
         (("run", "--resume", "no_such_run"), 5),
         (("eval", "no_such_run"), 5),
         (("plugins",), 0),

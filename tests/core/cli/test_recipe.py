@@ -110,7 +110,7 @@ def test_copy_of_what_does_not_exist(mmx: Mmx) -> None:
 
 def test_new(mmx: Mmx) -> None:
     done = mmx("recipe", "new", "n.toml", "--image-encoder", "vit", "--evaluator", "zero")
-    assert done.out == "wrote n.toml; fill in the 1 lines marked NEEDED; next: mmx recipe check n.toml\n"
+    assert done.out == "wrote n.toml; fill in the 1 line marked NEEDED; next: mmx recipe check n.toml\n"
     values = tomllib.loads(Path("n.toml").read_text())
     assert values["image_encoder"]["name"] == "vit" and "zero" in values["evaluators"]
     assert mmx("recipe", "new", "n.toml").code == 2

@@ -38,9 +38,9 @@ def test_types_in_words() -> None:
 def test_what_must_be_given_comes_first() -> None:
     assert [(option.key, option.needed, option.default) for option in options(DataTable)] == [
         ("batch", True, ""),
-        ("train", True, ""),
         ("workers", False, "0"),
         ("bad_samples", False, "0.01"),
+        ("train", False, ""),
         ("images", False, ""),
         ("texts", False, ""),
     ]
@@ -89,6 +89,7 @@ def test_a_part_says_where_its_options_are(registries: Registries) -> None:
         "help": "The folder to read.",
         "default": "",
         "needed": True,
+        "example": "",
     }
 
 

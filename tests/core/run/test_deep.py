@@ -4,15 +4,19 @@ import pytest
 import torch
 
 from mmx.errors import DataError, MmxError, PluginError, RecipeError
-from mmx.recipe.load import load
+from mmx.recipe.load import failure, load, read
 from mmx.run.deep import deep_check
+from mmx.run.examples import Examples
 from mmx_toy.start import RECIPE, plugins
 
 
-def check(*overrides: str) -> list[str]:
+def check(*overrides: str, unset: tuple[str, ...] = ()) -> list[str]:
     said: list[str] = []
     registries = plugins().registries
-    deep_check(load(RECIPE, overrides, (), registries), registries, said.append)
+    document = read(RECIPE, overrides, unset)
+    problems = deep_check(load(RECIPE, overrides, unset, registries), document, registries, said.append)
+    if problems:
+        raise failure(problems, document.label)
     return said
 
 
@@ -36,8 +40,16 @@ def test_an_average_of_the_weights_does_not_count_twice() -> None:
     [
         (["fusion.expects=9"], RecipeError, "fusion 'toy': it wants images of width 9, and gets 8"),
         (["fusion.wrong=true"], RecipeError, "a forward pass over the first samples fails: RuntimeError"),
-        (["losses.match.image='second'"], RecipeError, r"a loss reads the view 'second', .*\[data.images.second\]"),
-        (["losses.match.text='second'"], RecipeError, r"a loss reads the view 'second', .*\[data.texts.second\]"),
+        (
+            ["losses.match.image='second'"],
+            RecipeError,
+            r"--set losses.match.image: the loss reads the view 'second', .*\[data.images.second\]",
+        ),
+        (
+            ["losses.match.text='second'"],
+            RecipeError,
+            r"--set losses.match.text: the loss reads the view 'second', .*\[data.texts.second\]",
+        ),
         (
             ["data.train.bad=[0, 1, 2, 3, 4, 5, 6, 7]"],
             DataError,
@@ -79,3 +91,39 @@ def test_what_does_not_fit_is_found(overrides: list[str], kind: type[MmxError], 
 )
 def test_batch_norm_is_allowed_where_it_is_exact(overrides: list[str]) -> None:
     assert len(check(*overrides)) == 2
+
+
+def problems(*overrides: str) -> list[str]:
+    with pytest.raises(RecipeError) as caught:
+        check(*overrides)
+    return [line.rpartition("toy.toml")[2] or line for line in str(caught.value).splitlines()[1:-1]]
+
+
+def test_what_is_independent_is_found_together() -> None:
+    found = problems(
+        "image_encoder.train='last:4'",
+        "losses.match.image='second'",
+        "data.train.samples=5",
+        "evaluators.match.name='toy'",
+        "evaluators.match.data.name='toy'",
+        "evaluators.match.data.lost=true",
+    )
+    assert len(found) == 4
+    for start in (
+        '--set image_encoder.train = "last:4", but the tower has 3 blocks',
+        "--set losses.match.image: the loss reads the view 'second', but there is no [data.images.second] (there: clean)",
+        "data.batch = 6 is more than the 5",
+        "--set evaluators.match: the toy dataset is gone",
+    ):
+        assert any(start in line for line in found), (start, found)
+
+
+def test_without_data_the_losses_run_on_made_up_samples() -> None:
+    said = check(unset=("data.train",))
+    assert said[1:] == ["data.train: not given; the losses are computed on 8 made-up samples"]
+    with pytest.raises(RecipeError, match="a forward pass over the first samples fails: RuntimeError"):
+        check("fusion.wrong=true", unset=("data.train",))
+
+
+def test_facts_are_made_up_too() -> None:
+    assert Examples(3, ["group"]).read(2).facts == {"group": 2}

@@ -76,6 +76,15 @@ def test_a_crop_that_cannot_fit_is_the_largest_in_the_middle() -> None:
     assert torch.equal(made, tensor(wide)[:, :, 32:64])
 
 
+def test_a_square_is_the_largest_one_at_any_place() -> None:
+    crop = Preprocess(32, SQUASH.mean, SQUASH.std, "crop")
+    for picture, axis in ((noise(48, 32), 2), (noise(32, 48), 1)):
+        squares = [tensor(picture).narrow(axis, start, 32) for start in range(17)]
+        rows = [augment(crop, crop="square")(picture, seeded(seed)).pixels for seed in range(60)]
+        found = {next(start for start in range(17) if torch.equal(squares[start], row)) for row in rows}
+        assert len(found) > 10
+
+
 def test_crops_have_the_areas_that_were_asked_for() -> None:
     sides = torch.arange(256).repeat(256, 1)
     gradient = torch.stack([sides, sides.T, sides * 0], dim=2).byte()

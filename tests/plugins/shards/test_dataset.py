@@ -236,3 +236,10 @@ def test_a_picture_that_cannot_be_decoded_is_bad_and_named(make: Make, pairs: Me
     dataset = shards(make("a.tar", [*pairs, ("9.jpg", b"<html>"), ("9.txt", b"text")]))
     with pytest.raises(BadSampleError, match="a/9: not a JPEG"):
         dataset.read(3)
+
+
+def test_options_say_that_the_first_shard_is_absent(make: Make, pairs: Members, tmp_path: Path) -> None:
+    there, gone = make("a.tar", pairs), tmp_path / "b.tar"
+    assert shards(there, gone).config.absent() == ""
+    assert shards(gone, there).config.absent() == f"shard {gone} does not exist or does not answer"
+    assert shards(f"{tmp_path}/{{a,b}}.tar").config.absent() == ""

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mmx.config import EncoderConfig, EvaluatorConfig, LossConfig, PartConfig, TrackerConfig, TransformConfig
+from mmx.config import (
+    DatasetConfig,
+    EncoderConfig,
+    EvaluatorConfig,
+    LossConfig,
+    PartConfig,
+    TrackerConfig,
+    TransformConfig,
+)
 
 
-class Pictures(PartConfig):
+class Pictures(DatasetConfig):
     """Generated pictures with two captions each."""
 
     samples: int = 44
