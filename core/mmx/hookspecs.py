@@ -33,7 +33,10 @@ def mmx_run_start(run: Run) -> None:
 
 @hookspec
 def mmx_step_end(run: Run, step: Step) -> None:
-    """A step was taken: its losses, rates and times are in ``step``."""
+    """A step was taken: its losses, rates and times are in ``step``.
+
+    Called after the first step of each start, then every ``train.log_every`` steps, and after the last.
+    """
 
 
 @hookspec

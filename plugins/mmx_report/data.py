@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from mmx.errors import CheckpointError
 from mmx.parts.evaluator import Number, Result
 from mmx.run.results import evaluator_name, read_result
+from mmx.run.wording import counted
 
 type_of_numbers: Final = TypeAdapter(dict[str, Number])
 KEPT: Final = 20_000
@@ -116,7 +117,7 @@ def _records(story: Story) -> Iterator[Record]:
     except OSError as error:
         story.missing.append(f"metrics.jsonl: {error.strerror}")
     if broken:
-        story.missing.append(f"metrics.jsonl: {broken} broken line(s) left out")
+        story.missing.append(f"metrics.jsonl: {counted(broken, 'broken line')} left out")
 
 
 def _read_metrics(story: Story) -> None:

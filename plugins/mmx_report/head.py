@@ -48,7 +48,8 @@ def _without_evaluation(story: Story) -> str:
 def _headline(found: Evaluation, number: Number) -> str:
     label = f"{found.evaluator}: {found.headline}".replace("_", " ")
     judged = [("95 % interval", wording.interval(number)), ("chance", wording.chance(number))]
-    judged += [("on", f"{number.count:,} samples" if number.count is not None else ""), ("at step", f"{found.step:,}")]
+    on = "" if number.count is None else wording.counted(number.count, "sample")
+    judged += [("on", on), ("at step", f"{found.step:,}")]
     if number.chance and number.low is not None and number.low >= 2 * number.chance:
         judged.insert(2, ("that is", f"{number.value / number.chance:,.0f} times chance"))
     said = "".join(f'<span class="{name}">{name} <b>{escape(text)}</b></span>' for name, text in judged if text)
@@ -75,7 +76,7 @@ def _gauge(number: Number) -> str:
 
 def _tile(name: str, number: Number) -> str:
     facts = [wording.interval(number), f"chance {wording.chance(number)}"]
-    facts += [f"{number.count:,} samples" if number.count is not None else ""]
+    facts += [wording.counted(number.count, "sample") if number.count is not None else ""]
     said = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
     return (
         f'<div class="card tile"><div class="label">{escape(name.replace("_", " "))}</div>'

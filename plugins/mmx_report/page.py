@@ -113,8 +113,11 @@ def _toml(text: str) -> str:
 
 def _commands(story: Story) -> str:
     folder = shlex.quote(short(story.folder))
-    pairs = (("evaluate", f"mmx eval {folder}"), ("go on", f"mmx run --resume {folder}"))
-    again = ("train again", f"mmx run {folder}/resolved.toml")
-    said = "".join(f"<pre><i># {name}</i>\n{escape(command)}</pre>" for name, command in (*pairs, again))
+    pairs = [("train again", f"mmx run {folder}/resolved.toml")]
+    if story.end.get("status") != "finished":
+        pairs.insert(0, ("go on", f"mmx run --resume {folder}"))
+    if story.recipe.get("evaluators"):
+        pairs.insert(0, ("evaluate", f"mmx eval {folder}"))
+    said = "".join(f"<pre><i># {name}</i>\n{escape(command)}</pre>" for name, command in pairs)
     where = "<p>From the folder the run was started in.</p>"
     return f'<section><h2>Go on</h2>{where}<div class="card commands">{said}</div></section>'

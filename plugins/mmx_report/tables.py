@@ -26,7 +26,7 @@ def numbers_table(found: Evaluation) -> str:
     )
     return (
         f'<div class="card scroll"><table><caption>{escape(found.evaluator)} at step {found.step:,}</caption>'
-        f'<thead><tr><th scope="col">number</th>{head}<th scope="col">what it is</th></tr></thead>'
+        f'<thead><tr><th scope="col">number</th>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 
@@ -36,7 +36,8 @@ def _number_row(name: str, number: Number, headline: bool) -> str:
     cells = (wording.value(number), wording.interval(number), wording.chance(number), count)
     kind = ' class="headline"' if headline else ""
     middle = "".join(f'<td class="n">{escape(cell)}</td>' for cell in cells)
-    return f'<tr{kind}><th scope="row">{escape(name)}</th>{middle}<td class="help">{escape(number.help)}</td></tr>'
+    meaning = f"<small>{escape(number.help)}</small>" if number.help else ""
+    return f'<tr{kind}><th scope="row">{escape(name)}{meaning}</th>{middle}</tr>'
 
 
 def rows_table(title: str, rows: Sequence[Row]) -> str:
@@ -49,7 +50,7 @@ def rows_table(title: str, rows: Sequence[Row]) -> str:
         "<tr>" + "".join(_cell(row.get(column, ""), column in shares) for column in columns) + "</tr>"
         for row in rows[:MOST]
     )
-    shown = f"{len(rows):,} rows" if len(rows) <= MOST else f"the first {MOST:,} of {len(rows):,} rows"
+    shown = wording.counted(len(rows), "row") if len(rows) <= MOST else f"the first {MOST:,} of {len(rows):,} rows"
     return (
         f'<details class="card"><summary>{escape(title)} <span>{shown}</span></summary><div class="scroll">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>"

@@ -55,7 +55,8 @@ class Lines(Display):
     def show(self, step: Step) -> None:
         """Write a line for the first step, the last, and every ``every`` steps."""
         self.losses.append(step.loss)
-        if self.shown == self.run.start or step.step >= self.shown + self.every or step.step == self.run.steps:
+        due = step.step // self.every > self.shown // self.every
+        if due or self.shown == self.run.start or step.step == self.run.steps:
             self.say(self.line(step))
             self.losses.clear()
             self.shown = step.step

@@ -64,7 +64,10 @@ def next_commands(run: Run, finished: bool, report: bool) -> list[str]:
     folder = wording.short(run.folder)
     commands = [_open(f"{folder}/report.html")] if report else []
     if finished:
-        commands.append(shlex.join(["mmx", "eval", folder]))
+        evaluate = (
+            ["mmx", "eval", folder] if run.recipe.get("evaluators") else ["mmx", "recipe", "schema", "evaluators"]
+        )
+        commands.append(shlex.join(evaluate))
         sibling = _sibling(run.argv)
         longer = [f"{folder}/resolved.toml", "--set", _twice(run)]
         commands.append(shlex.join(["mmx", "run", *([sibling] if sibling else longer)]))

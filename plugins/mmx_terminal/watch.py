@@ -33,7 +33,8 @@ class Watch:
     def look(self, step: Step) -> list[str]:
         """Take note of a step."""
         taken = step.step - self.start
-        self.waits.append(step.waited)
+        if taken > 1:  # the first step waits for the workers to start
+            self.waits.append(step.waited)
         warnings: list[str] = []
         if taken >= STEPS and len(self.waits) == RECORDS:
             warnings += self._once("waits", self._input_bound())

@@ -7,8 +7,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, ParamSpec
 
+from mmx.cli.output import print_json
 from mmx.errors import MmxError
 
 P = ParamSpec("P")
@@ -17,11 +19,11 @@ PIPE_CLOSED: Final = 141
 
 
 def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
-    """Turn what a command returns or raises into the process's exit code."""
+    """Turn what a command returns or raises into the process's exit code; with ``json``, an error is printed as such."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        sys.exit(_outcome(lambda: command(*args, **kwargs)))
+        sys.exit(_outcome(lambda: command(*args, **kwargs), kwargs.get("json") is True))
 
     return run
 
@@ -31,7 +33,7 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
-def _outcome(command: Callable[[], int | None]) -> int:
+def _outcome(command: Callable[[], int | None], json: bool) -> int:
     try:
         code = command() or 0
         sys.stdout.flush()
@@ -41,17 +43,21 @@ def _outcome(command: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return _fail("Interrupted", "interrupted", INTERRUPTED, json)
     except MmxError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(type(error).__name__, str(error), error.exit_code, json)
     except Exception as error:
-        return _fail(_bug(error), 1)
+        return _fail(type(error).__name__, _bug(error), 1, json)
 
 
-def _fail(text: str, code: int) -> int:
+def _fail(kind: str, text: str, code: int, json: bool) -> int:
     if os.environ.get("MMX_DEBUG"):
         traceback.print_exc()
     print(f"error: {printable(text)}", file=sys.stderr)
+    if json:
+        with suppress(BrokenPipeError):
+            print_json({"error": {"type": kind, "exit": code, "message": text}})
+            sys.stdout.flush()
     return code
 
 

@@ -70,6 +70,7 @@ def new(
     """Write a recipe from chosen parts, with every option and its help; mmx plugins lists the parts."""
     from mmx.plugins import Plugins
     from mmx.recipe.template import template
+    from mmx.run.wording import counted
 
     single = {
         "image_encoder": image_encoder,
@@ -86,7 +87,7 @@ def new(
     text = template(chosen, Plugins().registries)
     _write(file, text)
     needed = text.count("  # NEEDED")
-    todo = f"; fill in the {needed} lines marked NEEDED" if needed else ""
+    todo = f"; fill in the {counted(needed, 'line')} marked NEEDED" if needed else ""
     print(f"wrote {file}{todo}; next: mmx recipe check {file}")
 
 

@@ -15,7 +15,7 @@ from mmx.cli.words import Json, examples
 if TYPE_CHECKING:
     from mmx.entries import PluginEntry
     from mmx.plugins import Plugins
-    from mmx.registry import Entry
+    from mmx.registry import Entry, Registries
 
 EXAMPLES = examples("mmx plugins", "mmx plugins --json", "mmx plugins show loss clip")
 
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 def listing(context: typer.Context, json: Json = False) -> None:
     """List plugins and their parts, and say what is broken."""
     if context.invoked_subcommand is None:
-        print_plugins(json)
+        print_plugins(json=json)
 
 
 @guarded
@@ -54,14 +54,27 @@ def show(
 ) -> None:
     """Show the options of a part, where they are defined, and a table to paste into a recipe."""
     from mmx.plugins import Plugins
-    from mmx.recipe.manual import kind_of, part_page, part_plain
+    from mmx.recipe.manual import part_page, part_plain
 
-    registries = Plugins().registries
-    entry = registries[kind_of(kind)][name]
+    entry = _entry(kind, name, Plugins().registries)
     if json:
         print_json(part_plain(entry))
     else:
         print(printable(part_page(entry)))
+
+
+def _entry(kind: str, name: str, registries: Registries) -> Entry:
+    """Find a part. Only where a plugin is to blame for its absence is that a plugin's error."""
+    from mmx.errors import RecipeError
+    from mmx.recipe.manual import kind_of
+
+    registry = registries[kind_of(kind)]
+    refusal = registry.refusal(name)
+    if refusal is None or refusal.plugin:
+        return registry[name]
+    others = [f"  mmx plugins show {part.kind} {name}" for part in registries if part.name == name]
+    elsewhere = ["there is one of another kind:", *others] if others else []
+    raise RecipeError("\n".join([refusal.text, *elsewhere, "help: mmx plugins"]))
 
 
 def _lines(plugins: Plugins) -> list[str]:

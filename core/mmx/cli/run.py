@@ -25,7 +25,7 @@ EVAL_EXAMPLES = examples("mmx eval runs/NAME", "mmx eval runs/NAME --json")
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("run", epilog=RUN_EXAMPLES + EXIT_CODES, no_args_is_help=True)(run)
+    app.command("run", epilog=RUN_EXAMPLES + EXIT_CODES)(run)
     app.command("eval", epilog=EVAL_EXAMPLES)(evaluate)
 
 
@@ -46,9 +46,12 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the run would need, and train nothing.")] = False,
     json: Json = False,
-    quiet: Quiet = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors only; a dry run still prints what it found.")
+    ] = False,
 ) -> int:
     """Train a model from a recipe, or go on with a run."""
+    from mmx.run.folder import checked_name
     from mmx.run.prepare import prepare
     from mmx.run.request import RunRequest
 
@@ -65,8 +68,12 @@ def run(
         quiet=quiet,
         argv=("mmx", *sys.argv[1:]),
     )
+    if name is not None:
+        checked_name(name)
     if recipe is not None:
         _say_bundled(recipe, say)
+    elif resume is None:
+        _refuse_nothing()
     prepared = prepare(request, say)
     # Imports torch, which takes seconds: whatever is wrong with the recipe was said above.
     from mmx.run import api
@@ -108,6 +115,23 @@ def _voice(json: bool, quiet: bool) -> Callable[[str], None]:
     if quiet:
         return lambda text: None
     return lambda text: print(text, file=sys.stderr if json else sys.stdout)
+
+
+def _refuse_nothing() -> None:
+    """Say which recipes there are, to who gave none."""
+    import textwrap
+
+    from mmx.errors import RecipeError
+    from mmx.recipe.bundled import bundled, summary
+
+    known = {name: summary(path) for name, path in bundled().items()}
+    rows = [textwrap.fill(f"  {name}: {said}", 80, subsequent_indent="      ") for name, said in known.items()]
+    listed = ["recipes of mmx:", *rows] if rows else []
+    commands = [
+        "  mmx run quickstart            train from a recipe: one of mmx, or a .toml file",
+        "  mmx run --resume runs/NAME    go on with a run",
+    ]
+    raise RecipeError("\n".join(["which recipe? None was given", *listed, *commands, "help: mmx run --help"]))
 
 
 def _say_bundled(recipe: str, say: Callable[[str], None]) -> None:

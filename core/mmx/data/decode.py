@@ -31,13 +31,18 @@ def decode(data: bytes, key: str) -> Image.Image:
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
             if picture.width * picture.height > LARGEST:
                 raise Image.DecompressionBombWarning
-            return _rgb(_upright(picture))
+            return upright_rgb(picture)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise BadSampleError(f"{key}: the picture has more than {LARGEST} pixels") from None
     except Image.UnidentifiedImageError:
         raise BadSampleError(f"{key}: not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture") from None
     except Exception as error:  # Pillow raises many kinds for damaged bytes; each means that this one cannot be used
         raise BadSampleError(f"{key}: the picture cannot be decoded: {type(error).__name__}: {error}") from error
+
+
+def upright_rgb(picture: Image.Image) -> Image.Image:
+    """Return a picture that is open already in RGB: upright, 16 bits scaled to 8, transparency laid on white."""
+    return _rgb(_upright(picture))
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -1,5 +1,7 @@
 """Running and evaluating from Python and from the command line."""
 
+import shlex
+import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,20 +16,20 @@ from mmx.parts.evaluator import Result
 from mmx.parts.tracker import Tracker
 from mmx.plugins import Plugins
 from mmx.recipe.schema import Recipe
-from mmx.recipe.write import to_toml
-from mmx.run import build, wording
-from mmx.run.atomic import write_bytes
+from mmx.run import build
 from mmx.run.bundle import LoadedModel, load_bundle, loaded_from
-from mmx.run.checkpoint import Store
 from mmx.run.dry import dry_run
 from mmx.run.events import Run
+from mmx.run.find import no_model
 from mmx.run.folder import open_run
 from mmx.run.layout import RunFolder
 from mmx.run.loaded import Loaded
 from mmx.run.look import evaluate
 from mmx.run.prepare import Prepared, new_folder
 from mmx.run.request import EvalRequest, RunResult
-from mmx.run.session import Session, build_run
+from mmx.run.resume import goes_on, has_finished, nothing_left, rewind, store_of
+from mmx.run.rows import number_rows
+from mmx.run.session import Built, Session, build_run
 
 Say = Callable[[str], None]
 
@@ -38,17 +40,29 @@ def run(prepared: Prepared, say: Say) -> RunResult:
     Raises:
         MmxError: the run could not start or could not go on; what was reached is in its folder.
     """
-    built = build_run(prepared.recipe, prepared.plugins)
-    if prepared.request.dry_run:
-        return dry_run(built, prepared, say)
-    folder = prepared.folder or new_folder(prepared)
-    with folder.lock(), _watched(prepared.recipe, prepared.plugins, prepared.request.quiet, say):
-        resumed = _rewound(folder, prepared.recipe, say) if prepared.folder is not None else None
-        if resumed is not None and resumed.manifest.step >= built.plan.steps and folder.status().status == "finished":
-            say(f"{folder.path} has taken all its {built.plan.steps} steps; to train on: --set train.steps=...")
-            return RunResult(0, {"run": str(folder.path), "status": "finished", "step": resumed.manifest.step})
-        session = Session(built, folder, prepared.plugins, say, prepared.request.argv)
-        outcome = session.run(resumed)
+    # First, since a tracker may lack its package: then nothing has been built or written yet.
+    with _watched(prepared.recipe, prepared.plugins, prepared.request.quiet, say):
+        built = build_run(prepared.recipe, prepared.plugins)
+        if prepared.request.dry_run:
+            return dry_run(built, prepared, say)
+        folder = prepared.folder or new_folder(prepared)
+        with folder.lock():
+            return _train(built, folder, prepared, say)
+
+
+def _train(built: Built, folder: RunFolder, prepared: Prepared, say: Say) -> RunResult:
+    found = None
+    if prepared.folder is not None:
+        found = store_of(folder, prepared.recipe).latest(say)
+        if found is not None and has_finished(folder, found, say):
+            step, steps = found.manifest.step, built.plan.steps
+            if step >= steps:
+                say(nothing_left(folder, step))
+                return RunResult(0, {"run": str(folder.path), "status": "finished", "step": step})
+            say(goes_on(folder, step, steps, built.plan.schedule.at(step)))
+        rewind(folder, prepared.recipe, found, say)
+    session = Session(built, folder, prepared.plugins, say, prepared.request.argv)
+    outcome = session.run(found)
     return RunResult(outcome.exit_code, {"run": str(folder.path), **asdict(outcome), **plain(session.results)})
 
 
@@ -60,7 +74,7 @@ def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Sa
         RecipeError: the recipe has no evaluator.
     """
     if not recipe.evaluators:
-        raise RecipeError("the recipe has no evaluator: add a table [evaluators.NAME]")
+        raise RecipeError(_no_evaluator(request.run, plugins))
     folder = open_run(request.run)
     with folder.lock(), _watched(recipe, plugins, request.quiet, say):
         engine = build.engine_of(recipe, plugins.registries)
@@ -70,22 +84,10 @@ def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Sa
         total, trained = build.parameters_of(loaded.subject.model)
         seen = Run(folder.path.name, folder.path, recipe.resolved(), step, step, total, trained, 0, engine.describe())
         plugins.evaluation_end(seen, results)
+    width = shutil.get_terminal_size().columns
     for name, result in results.items():
-        say("\n".join(numbers_of(name, result)))
+        say("\n".join(number_rows(name, result, width)))
     return RunResult(0, {"run": str(folder.path), "step": step, **plain(results)})
-
-
-def numbers_of(name: str, result: Result) -> list[str]:
-    """Return a line for each number of an evaluator, the headline first."""
-    lines = [name]
-    for key in wording.headline_first(result.headline, result.numbers):
-        number = result.numbers[key]
-        bounds, chance = wording.interval(number), wording.chance(number)
-        notes = [f"95 % {bounds}"] * bool(bounds) + [f"chance {chance}"] * bool(chance)
-        if number.count is not None:
-            notes.append(f"{number.count:,} samples")
-        lines.append(f"  {key:<22} {wording.value(number):>8}" + (f"  ({', '.join(notes)})" if notes else ""))
-    return lines
 
 
 def model_of_run(
@@ -95,18 +97,34 @@ def model_of_run(
     if (folder.model / "model.json").is_file():
         loaded = load_bundle(folder.model, plugins.registries, device)
         return loaded, int(loaded.tables["step"])
-    found = _store(folder, recipe).latest(say)
+    found = store_of(folder, recipe).latest(say)
     if found is None:
         raise CheckpointError(f"{folder.path} has no checkpoint yet; train first: mmx run --resume {folder.path}")
     say(f"the run has not finished; using {found.path.name}")
     return loaded_from(recipe, plugins.registries, _weights(found, recipe), device), found.manifest.step
 
 
-def load_model(path: Path, plugins: Plugins, device: torch.device) -> LoadedModel:
-    """Load a model from a run's folder or from a model folder."""
-    return load_bundle(
-        path / "model" if (path / "model" / "model.json").is_file() else path, plugins.registries, device
+def _no_evaluator(run: Path, plugins: Plugins) -> str:
+    known = [entry.name for entry in plugins.registries["evaluator"]]
+    shown = f" (known: {', '.join(known)})" if known else ""
+    return (
+        f"the recipe of {run} has no evaluator{shown}; give one with its options:\n"
+        f"  mmx eval {shlex.quote(str(run))} --set 'evaluators.NAME.name=\"{next(iter(known), '...')}\"' --set ...\n"
+        "or add a table [evaluators.NAME] to the recipe of the next run\n"
+        "help: mmx recipe schema evaluators"
     )
+
+
+def load_model(path: Path, plugins: Plugins, device: torch.device) -> LoadedModel:
+    """Load a model from a run's folder or from a model folder.
+
+    Raises:
+        CheckpointError: there is none; the message says what was looked for, and which runs there are.
+    """
+    for folder in (path / "model", path):
+        if (folder / "model.json").is_file():
+            return load_bundle(folder, plugins.registries, device)
+    raise CheckpointError(no_model(path))
 
 
 def plain(results: dict[str, Result]) -> dict[str, Any]:
@@ -120,25 +138,6 @@ def _weights(found: Loaded, recipe: Recipe) -> dict[str, torch.Tensor]:
         return found.tensors["model"]
     prefix = f"teachers.{build.EMA}.model."
     return {k.removeprefix(prefix): v for k, v in found.tensors["objective"].items() if k.startswith(prefix)}
-
-
-def _store(folder: RunFolder, recipe: Recipe) -> Store:
-    return folder.store(recipe.checkpoint.keep_last, recipe.checkpoint.keep_best)
-
-
-def _rewound(folder: RunFolder, recipe: Recipe, say: Say) -> Loaded | None:
-    """Read the newest good checkpoint and bring the folder back to it; None where none was ever made."""
-    text = to_toml(recipe).encode()
-    if folder.resolved.read_bytes() != text:
-        write_bytes(folder.resolved, text)
-    store = _store(folder, recipe)
-    found = store.latest(say)
-    if found is None:
-        say(f"{folder.path} was stopped before its first checkpoint; it starts from the beginning")
-    step = 0 if found is None else found.manifest.step
-    store.drop_after(step, say)
-    folder.rewind(step, say)
-    return found
 
 
 @contextmanager

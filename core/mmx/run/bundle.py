@@ -16,7 +16,6 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from mmx.config import EncoderConfig, PartConfig
-from mmx.data.pixels import preprocess
 from mmx.errors import CheckpointError
 from mmx.parts.batch import Pixels
 from mmx.parts.evaluator import Subject
@@ -24,6 +23,7 @@ from mmx.recipe.schema import PreprocessTable, Recipe
 from mmx.registry import Registries
 from mmx.run import build
 from mmx.run.atomic import write_bytes
+from mmx.run.inputs import pixel_rows, strings
 from mmx.run.state import load_weights
 
 FORMAT: Final = 1
@@ -41,15 +41,28 @@ class LoadedModel:
 
     @torch.no_grad()
     def embed_images(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """Return unit-length embeddings ``b d`` of pictures of any size and mode."""
-        rows = [preprocess(picture, self.subject.preprocess) for picture in pictures]
+        """Return unit-length embeddings ``b d`` of pictures of any size and mode; ``0 d`` of an empty list.
+
+        Raises:
+            DataError: it is not a list of PIL images, or one of them cannot be read; the message says which.
+        """
+        rows = pixel_rows(pictures, self.subject.preprocess)
+        if not rows:
+            return self.embed_images([Image.new("RGB", (1, 1))])[:0]
         device = self.subject.model.mean.device
         return self.subject.model.embed_image(Pixels(torch.stack(rows).to(device)))
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit-length embeddings ``b d`` of texts."""
-        return self.subject.model.embed_text(self.subject.tokenizer(texts).to(self.subject.model.mean.device))
+        """Return unit-length embeddings ``b d`` of texts; ``0 d`` of an empty list.
+
+        Raises:
+            DataError: it is not a list of strings; the message says what it is.
+        """
+        words = strings(texts)
+        if not words:
+            return self.embed_texts([""])[:0]
+        return self.subject.model.embed_text(self.subject.tokenizer(words).to(self.subject.model.mean.device))
 
 
 def save_bundle(folder: Path, recipe: Recipe, weights: Mapping[str, Tensor], step: int) -> None:

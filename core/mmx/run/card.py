@@ -13,7 +13,7 @@ A vision-language model trained with mmx {version}, recipe `{recipe}`, started {
 The results are in `report.html`: open it in a browser.
 
     mmx run --resume {path}    # go on where it stopped, at the very next sample
-    mmx eval {path}            # evaluate the model again
+    mmx eval {path}            # evaluate the model again{unless}
 
 | file | what it is |
 | --- | --- |
@@ -29,6 +29,8 @@ The results are in `report.html`: open it in a browser.
 """
 
 
-def card(path: Path, recipe: str, version: str, created: str) -> str:
-    """Return the README's text."""
-    return _TEXT.format(name=path.name, path=shlex.quote(str(path)), recipe=recipe, version=version, created=created)
+def card(path: Path, recipe: str, version: str, created: str, evaluates: bool) -> str:
+    """Return the README's text; ``evaluates`` says whether the recipe has an evaluator."""
+    unless = "" if evaluates else "; its recipe has no evaluator, so name one with --set"
+    facts = {"recipe": recipe, "version": version, "created": created, "unless": unless}
+    return _TEXT.format(name=path.name, path=shlex.quote(str(path)), **facts)

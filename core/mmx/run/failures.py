@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from mmx.run.manifest import InvalidCheckpointError
+from mmx.run.wording import counted
 
 _ADVICE: Final[dict[int, str]] = {
     errno.ENOSPC: "free space on this disk",
@@ -31,7 +32,7 @@ def explain(error: OSError | InvalidCheckpointError, folder: Path, step: int, ne
     kept = f"the newest good checkpoint is there: {newest}" if newest else "there is no good checkpoint"
     return (
         f"the checkpoint of step {step} could not be saved to its end in {folder}: {what}\n"
-        f"it needs {needed:,} bytes, {_free(folder)} are free; {kept}\n"
+        f"it needs {counted(needed, 'byte')}, {_free(folder)} are free; {kept}\n"
         f"{advice}, then go on with: mmx run --resume {folder.parent}"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,9 +38,31 @@ def runs_in(folder: Path) -> list[RunFolder]:
 
 
 def nearby(path: Path) -> list[RunFolder]:
-    """Return up to five runs: the one the path is in, else those in it, in ``runs/`` next to it, or next to it."""
+    """Return up to five runs: the one the path is in, else the newest in it, next to it, or in ``runs/`` here."""
     around = [RunFolder(parent) for parent in path.parents if RunFolder(parent).is_run()]
-    return (around[:1] or runs_in(path) or runs_in(path.parent / "runs") or runs_in(path.parent))[:5]
+    if around:
+        return around[:1]
+    there = [parent for parent in path.parents if parent.is_dir()][:1]  # the folder may be misspelt as well
+    places = (path, *(place for folder in there for place in (folder / "runs", folder)), Path("runs"))
+    return next((found for found in map(runs_in, places) if found), [])[:5]
+
+
+def no_model(path: Path) -> str:
+    """Return what to say where a path has no model: what was looked for, and which runs there are."""
+    if RunFolder(path).is_run():
+        return (
+            f"{path} has no model yet, since the run has not finished; finish it: "
+            f"mmx run --resume {shlex.quote(str(path))}"
+        )
+    what = "has no model" if os.path.exists(path) else "does not exist"
+    looked = f"looked for {path / 'model' / 'model.json'} (of a run) and {path / 'model.json'} (of a model's folder)"
+    return f"{path} {what}: {looked}\n{runs_nearby(path)}"
+
+
+def runs_nearby(path: Path) -> str:
+    """Return the end of a message about a path that is not what it should be: the runs near it."""
+    found = nearby(path)
+    return "runs nearby:\n" + "\n".join(f"  {one.path}" for one in found) if found else "there are no runs nearby"
 
 
 def _scan(folder: Path, depth: int) -> Iterator[RunFolder]:

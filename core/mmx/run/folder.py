@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
+import tomllib
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,8 +18,9 @@ from mmx.errors import CheckpointError, RecipeError
 from mmx.run.atomic import remove_tree, sync_folder, write_new
 from mmx.run.card import card
 from mmx.run.environment import describe
-from mmx.run.find import nearby
+from mmx.run.find import runs_nearby
 from mmx.run.layout import RunFolder, Status, dump, recipe_name
+from mmx.run.mask import mask
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
@@ -40,7 +43,7 @@ def create(
         CheckpointError: the run is there already, or the folder cannot be written.
     """
     created = datetime.now(UTC)
-    path = runs / _checked(name) if name is not None else runs / recipe_name(recipe) / _stamp(created)
+    path = runs / checked_name(name) if name is not None else runs / recipe_name(recipe) / _stamp(created)
     facts = {"recipe": recipe, "recipe_name": recipe_name(recipe), "created": created.isoformat(), **describe(argv)}
     status = Status("running", 0)
     texts = {
@@ -48,13 +51,15 @@ def create(
         "resolved.toml": resolved.encode(),
         "env.json": dump(facts),
         "status.json": dump(asdict(status)),
-        "README.md": card(path, recipe, facts["mmx"], created.isoformat(timespec="minutes")).encode(),
+        "README.md": card(
+            path, recipe, facts["mmx"], created.isoformat(timespec="minutes"), "evaluators" in tomllib.loads(resolved)
+        ).encode(),
     }
     try:
         _place(path, texts)
     except OSError as error:
         if os.path.lexists(path):
-            raise CheckpointError(_taken(path, recipe)) from error
+            raise CheckpointError(_taken(path, argv)) from error
         raise CheckpointError(f"cannot make the run's folder {path}: {error.strerror}") from error
     return RunFolder(path)
 
@@ -69,9 +74,9 @@ def open_run(path: Path) -> RunFolder:
     if run.is_run():
         return run
     what = "is not the folder of a run: it has no resolved.toml" if os.path.exists(path) else "does not exist"
-    found = nearby(path)
-    hint = "runs nearby:\n" + "\n".join(f"  {one.path}" for one in found) if found else "there are no runs nearby"
-    raise CheckpointError(f"{path} {what}; a run's folder has resolved.toml, env.json and checkpoints/\n{hint}")
+    raise CheckpointError(
+        f"{path} {what}; a run's folder has resolved.toml, env.json and checkpoints/\n{runs_nearby(path)}"
+    )
 
 
 def _place(path: Path, texts: dict[str, bytes]) -> None:
@@ -89,7 +94,12 @@ def _place(path: Path, texts: dict[str, bytes]) -> None:
     sync_folder(path.parent)
 
 
-def _checked(name: str) -> str:
+def checked_name(name: str) -> str:
+    """Return the name of a run if a folder can have it.
+
+    Raises:
+        RecipeError: it cannot; the message says what is allowed.
+    """
     if not _NAME.fullmatch(name):
         raise RecipeError(
             f"--name {name!r} cannot be a run's name: up to 100 of A-Z a-z 0-9 . _ -, the first a letter or digit"
@@ -101,11 +111,24 @@ def _stamp(created: datetime) -> str:
     return f"{created.astimezone():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
-def _taken(path: Path, recipe: str) -> str:
+def _taken(path: Path, argv: Sequence[str]) -> str:
     if not RunFolder(path).is_run():
         return f"{path} is there already and is not a run; choose another name with --name"
     return (
         f"the run {path} is there already; go on with it, or start another:\n"
         f"  mmx run --resume {shlex.quote(str(path))}\n"
-        f"  mmx run {shlex.quote(recipe)} --name {path.name}-2"
+        f"  {_renamed(argv, path)}"
     )
+
+
+def _renamed(argv: Sequence[str], path: Path) -> str:
+    """Return the command that was typed, with a name that is free."""
+    names = (f"{path.name[:90]}-{count}" for count in itertools.count(2))
+    free = next(name for name in names if not os.path.lexists(path.with_name(name)))
+    command = mask(argv)
+    places = [place for place, word in enumerate(command) if word == "--name" or word.startswith("--name=")]
+    if command[:1] != ["mmx"] or not places:
+        return f"name={free!r}"  # started from Python, where there is no command
+    last = places[-1]
+    spelt = [f"--name={free}"] if "=" in command[last] else ["--name", free]
+    return shlex.join([*command[:last], *spelt, *command[last + len(spelt) :]])

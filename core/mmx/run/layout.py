@@ -19,6 +19,7 @@ from mmx.run.checkpoint import Store
 from mmx.run.ledger import Ledger
 from mmx.run.lines import JsonLines
 from mmx.run.lock import RunLock
+from mmx.run.wording import counted
 
 Word = Literal["running", "finished", "stopped", "failed"]
 
@@ -107,9 +108,9 @@ class RunFolder:
         """Cut metrics and ledger back to the step the run goes on from, so that they read as if never interrupted."""
         for name, cut in (("metrics.jsonl", self.metrics().cut(step)), ("ledger.jsonl", self.ledger().truncate(step))):
             if cut.later:
-                say(f"{name}: {cut.later} rows after step {step} were cut off; the steps are taken again")
+                say(f"{name}: {counted(cut.later, 'row')} after step {step} cut off; the steps are taken again")
             if cut.unreadable:
-                say(f"{name}: {cut.unreadable} lines could not be read and were dropped")
+                say(f"{name}: dropped {counted(cut.unreadable, 'line')} that cannot be read")
 
 
 def dump(values: dict[str, Any]) -> bytes:

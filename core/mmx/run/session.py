@@ -140,7 +140,9 @@ class Session:
         return run
 
     def _record(self, step: Step) -> None:
-        self._metrics.append({"kind": "step", **asdict(step)})
+        every = self.built.recipe.train.log_every
+        if step.step % every == 0 or step.step == self._run.steps:  # an interrupted run keeps the rows of a whole one
+            self._metrics.append({"kind": "step", **asdict(step)})
         self._plugins.step_end(self._run, step)
 
     def _evaluate(self, step: int, ending: bool) -> float | None:

@@ -23,7 +23,6 @@ from mmx.run.events import Step
 from mmx.run.ledger import Ledger
 from mmx.run.signals import EXIT_CODES, TIME_LIMIT, Stopping, StopRequests
 
-
 _NAMED: Final = 1024
 """Keys of a batch that an error names."""
 
@@ -147,7 +146,8 @@ class Loop:
         self._ledger.append(
             self.step, epoch, first, plan.order.batch, batch.keys, [bad.key for bad in loaded.bad], loss
         )
-        if self.step % plan.recipe.train.log_every == 0 or self.step == plan.steps:
+        # The first step after a start too, so that whoever watches sees at once that it trains.
+        if self.step == plan.start + 1 or self.step % plan.recipe.train.log_every == 0 or self.step == plan.steps:
             self._record(loss, parts, rate, norm)
 
     def _losses(self) -> tuple[float, dict[str, float]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmx.parts.evaluator import Number
+if TYPE_CHECKING:  # it imports torch, and messages that need none are written here too
+    from mmx.parts.evaluator import Number
 
 
 def is_fraction(number: Number) -> bool:
@@ -78,6 +80,11 @@ def many(count: int) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count:,}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun: ``1 step``, ``12,345 steps``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def printable(text: str) -> str:

@@ -1,5 +1,6 @@
 """Ways out of the command line: exit codes, messages, and no traceback."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,6 +51,27 @@ def ends(raised: BaseException | int | None) -> Any:
 def test_exit_codes(raised: BaseException | int | None, code: int, message: str) -> None:
     done = ends(raised)
     assert (done.exit_code, done.stderr, done.stdout) == (code, message, "")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "code"),
+    [
+        (errors.DataError('no "such" file\nmend it'), "DataError", 4),
+        (KeyboardInterrupt(), "Interrupted", 130),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError", 1),
+    ],
+)
+def test_with_json_an_error_is_a_document_too(raised: BaseException, kind: str, code: int) -> None:
+    @guarded
+    def command(json: bool = False) -> None:
+        raise raised
+
+    small = typer.Typer(rich_markup_mode=None)
+    small.command()(command)
+    done = CliRunner().invoke(small, ["--json"])
+    found = json.loads(done.stdout)["error"]
+    assert (done.exit_code, found["type"], found["exit"]) == (code, kind, code)
+    assert done.stderr == f"error: {found['message']}\n"
 
 
 def test_a_bug_is_called_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +200,19 @@ def test_run_says_all_that_is_wrong_before_torch_is_needed(mmx: Mmx, recipe: Pat
     done = mmx("run", "r.toml", "--set", "seed=-1", "--set", "data.batch=x")
     assert done.code == 2 and done.err.startswith("error: r.toml: 2 problems\n--set seed: ")
     assert not Path("runs").exists()
+
+
+def test_a_name_that_no_run_can_have_is_refused_before_anything_else(mmx: Mmx, spy: Spy, recipe: Path) -> None:
+    done = mmx("run", "r.toml", "--name", "a/b")
+    assert done.code == 2 and "up to 100 of A-Z a-z 0-9" in done.err and spy.request is None
+
+
+def test_run_without_a_recipe_lists_those_there_are(mmx: Mmx) -> None:
+    done = mmx("run")
+    assert done.code == 2 and done.err.startswith("error: which recipe?")
+    assert "\n  quickstart: A small CLIP" in done.err
+    assert "\n  mmx run quickstart " in done.err and "\n  mmx run --resume runs/NAME " in done.err
+    assert max(map(len, done.err.splitlines())) <= 80
 
 
 def test_run_from_nothing(mmx: Mmx) -> None:

@@ -98,7 +98,8 @@ def test_show_for_programs(mmx: Mmx) -> None:
     ("kind", "name", "code", "expected"),
     [
         ("los", "contrast", 2, "there is no kind of part 'los'; did you mean 'loss'?"),
-        ("loss", "contrst", 3, "no loss 'contrst'; did you mean 'contrast'?"),
+        ("loss", "contrst", 2, "no loss 'contrst'; did you mean 'contrast'?"),
+        ("loss", "vit", 2, "there is one of another kind:\n  mmx plugins show image_encoder vit\n"),
     ],
 )
 def test_show_of_what_does_not_exist(mmx: Mmx, kind: str, name: str, code: int, expected: str) -> None:

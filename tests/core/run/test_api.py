@@ -4,19 +4,23 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import final
 
 import pytest
 
 import mmx
 import mmx.plugins
+from mmx.config import TrackerConfig
 from mmx.errors import CheckpointError, MmxError, RecipeError
+from mmx.parts.tracker import Tracker
 from mmx.plugins import Plugins
 from mmx.recipe.load import load
 from mmx.run import prepare
 from mmx.run.api import evaluate_run
+from mmx.run.api import run as run_prepared
 from mmx.run.layout import RunFolder
 from mmx.run.lines import read_lines
-from mmx.run.request import EvalRequest
+from mmx.run.request import EvalRequest, RunRequest
 from mmx.run.results import read_results
 from mmx_toy.start import MATCH, RECIPE, crash, plugins, start
 
@@ -82,8 +86,9 @@ def _number(summary: dict[str, object], name: str = "similarity") -> dict[str, o
 
 def test_evaluating_needs_an_evaluator_and_a_model(tmp_path: Path) -> None:
     recipe = load(RECIPE, (), (), plugins().registries)
-    with pytest.raises(RecipeError, match=r"has no evaluator: add a table \[evaluators.NAME\]"):
+    with pytest.raises(RecipeError, match=r"has no evaluator \(known: toy\); give one") as caught:
         evaluate_run(EvalRequest(tmp_path), plugins(), recipe, print)
+    assert f"  mmx eval {tmp_path} --set 'evaluators.NAME.name=\"toy\"'" in str(caught.value)
     run = crash(tmp_path, 2, *MATCH)
     with pytest.raises(CheckpointError, match="has no checkpoint yet"):
         evaluate(run)
@@ -117,8 +122,33 @@ def test_the_package_raises_what_the_command_line_prints(tmp_path: Path) -> None
     with pytest.raises(CheckpointError, match=r"the run .* is there already") as caught:
         mmx.run(RECIPE, overrides=["train.steps=3"], out=tmp_path, name="a", quiet=True)
     assert f"mmx run --resume {tmp_path / 'a'}" in str(caught.value)
-    with pytest.raises(CheckpointError, match="is not a model folder"):
+    with pytest.raises(CheckpointError, match="has no model: looked for") as caught:
         mmx.load(tmp_path)
+    assert str(tmp_path / "model" / "model.json") in str(caught.value)
+    assert str(caught.value).endswith(f"runs nearby:\n  {tmp_path / 'a'}")
+    with pytest.raises(CheckpointError, match=f"nowhere does not exist: (.|\n)*nearby:\n  {tmp_path / 'a'}"):
+        mmx.load(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="has no model yet, since the run has not finished"):
+        mmx.load(crash(tmp_path, 2))
+
+
+@final
+class Unusable(Tracker):
+    def __init__(self, config: TrackerConfig) -> None:
+        raise RecipeError("the tracker needs a package that is not installed")
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_tracker_that_cannot_start_leaves_no_folder(dry_run: bool, tmp_path: Path) -> None:
+    found = plugins()
+    add = found.registries.owned_by("broken")
+    add("tracker", "unusable", config=TrackerConfig, part=f"{__name__}:Unusable", summary="cannot start")
+    request = RunRequest(RECIPE, ("trackers.a.name='unusable'",), out=tmp_path / "runs", name="a", dry_run=dry_run)
+    with pytest.raises(RecipeError, match="a package that is not installed"):
+        run_prepared(prepare.prepare(request, print, found), print)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_function_keeps_its_name_when_the_folder_is_imported() -> None:

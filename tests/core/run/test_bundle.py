@@ -1,8 +1,10 @@
 """``model/`` is the trained model by itself."""
 
+import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from mmx.errors import CheckpointError, PluginError
+from mmx.data.decode import decode
+from mmx.errors import CheckpointError, DataError, PluginError
 from mmx.plugins import Plugins
 from mmx.run.api import load_model, model_of_run
 from mmx.run.bundle import load_bundle
@@ -43,6 +46,52 @@ def test_it_gives_the_embeddings_of_the_trained_model(tmp_path: Path) -> None:
     images = alone.embed_images([*pictures(), pictures()[0].convert("L")])
     assert images.shape == (4, 6) and torch.allclose(images.norm(dim=1), torch.ones(4))
     assert not torch.equal(images[0], images[3]) and not images.requires_grad
+
+
+def test_nothing_has_no_embeddings_but_a_width(model: Path) -> None:
+    loaded = load_bundle(model, plugins().registries, CPU)
+    assert loaded.embed_texts([]).shape == loaded.embed_images([]).shape == (0, 6)
+
+
+def test_what_is_no_list_of_texts_is_named(model: Path) -> None:
+    loaded = load_bundle(model, plugins().registries, CPU)
+    for given, message in (
+        ("a red", r"not one string: embed_texts\(\['a red'\]\)"),
+        (["a red", 7], "item 1 is of type int, expected a string: 7"),
+        (None, "takes a list of strings; what it got is of type NoneType"),
+    ):
+        with pytest.raises(DataError, match=message):
+            loaded.embed_texts(cast(Any, given))
+
+
+def test_what_is_no_list_of_pictures_is_named(model: Path, tmp_path: Path) -> None:
+    loaded, cut = load_bundle(model, plugins().registries, CPU), tmp_path / "cut.png"
+    pictures()[2].save(cut)
+    cut.write_bytes(cut.read_bytes()[:150])
+    for given, message in (
+        (pictures()[0], r"not one picture: embed_images\(\[picture\]\)"),
+        ("a.png", "takes a list of PIL images; what it got is of type str: 'a.png'"),
+        ([pictures()[0], "a.png"], "item 1 is of type str, expected a PIL image: 'a.png'\nPIL.Image.open"),
+        (np.zeros((2, 4, 4, 3), np.uint8), "item 0 is of type numpy.ndarray, expected a PIL image"),
+        ([Image.new("RGB", (0, 4))], "item 0 cannot be read: the picture has no pixels"),
+    ):
+        with pytest.raises(DataError, match=message):
+            loaded.embed_images(cast(Any, given))
+    with Image.open(cut) as opened, pytest.raises(DataError, match=f"item 1 \\({cut}\\) cannot be read: "):
+        loaded.embed_images([pictures()[0], opened])
+
+
+def test_a_picture_is_read_as_datasets_read_it(model: Path) -> None:
+    """Upright, transparency on white: what Pillow alone would not do."""
+    loaded, file = load_bundle(model, plugins().registries, CPU), io.BytesIO()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    clear.paste(pictures()[0].resize((4, 8)), (0, 0))
+    clear.save(file, "PNG", exif=turned)
+    with Image.open(file) as opened:
+        found = loaded.embed_images([opened, decode(file.getvalue(), "x"), opened.convert("RGB")])
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
 
 
 def test_it_holds_the_averaged_weights(whole: Path) -> None:

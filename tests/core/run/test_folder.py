@@ -62,9 +62,26 @@ def test_an_existing_run_is_refused_with_the_two_commands_that_help(tmp_path: Pa
     before = (run.path / "env.json").read_bytes()
     with pytest.raises(CheckpointError) as caught:
         make(tmp_path, name="x")
-    assert f"mmx run --resume {run.path}\n" in str(caught.value)
-    assert "mmx run recipes/quick.toml --name x-2" in str(caught.value)
+    assert f"mmx run --resume {run.path}\n" in str(caught.value) and str(caught.value).endswith("\n  name='x-2'")
     assert (run.path / "env.json").read_bytes() == before and os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (["my own.toml", "--name", "x", "--set", "seed=1"], "mmx run 'my own.toml' --name x-3 --set seed=1"),
+        (["../a.toml", "--name=x"], "mmx run ../a.toml --name=x-3"),
+        (["a.toml", "--set", "a.token=hush", "--name", "x"], "mmx run a.toml --set 'a.token=***' --name x-3"),
+    ],
+)
+def test_the_command_that_starts_another_run_is_the_one_that_was_typed(
+    tmp_path: Path, given: list[str], wanted: str
+) -> None:
+    for name in ("x", "x-2"):
+        make(tmp_path, name=name)
+    with pytest.raises(CheckpointError) as caught:
+        create(tmp_path, "my-own", "", "seed = 1\n", name="x", argv=["mmx", "run", *given])
+    assert str(caught.value).endswith(f"start another:\n  mmx run --resume {tmp_path / 'x'}\n  {wanted}")
 
 
 def test_a_folder_that_is_something_else_is_refused(tmp_path: Path) -> None:
@@ -108,6 +125,13 @@ def test_a_path_inside_a_run_names_that_run(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError) as caught:
             open_run(run.path / inside)
         assert str(caught.value).endswith(f"runs nearby:\n  {run.path}")
+
+
+def test_a_misspelt_folder_of_runs_names_those_next_to_it(tmp_path: Path) -> None:
+    run = make(tmp_path / "runs")
+    with pytest.raises(CheckpointError) as caught:
+        open_run(tmp_path / "rnus" / "quick" / "2026")
+    assert str(caught.value).endswith(f"runs nearby:\n  {run.path}")
 
 
 def test_no_runs_nearby_is_said(tmp_path: Path) -> None:
@@ -169,8 +193,8 @@ def test_metrics_and_ledger_are_cut_back_together(tmp_path: Path) -> None:
             metrics.append({"step": step})
     run.rewind(6, said.append)
     assert said == [
-        "metrics.jsonl: 2 rows after step 6 were cut off; the steps are taken again",
-        "ledger.jsonl: 4 rows after step 6 were cut off; the steps are taken again",
+        "metrics.jsonl: 2 rows after step 6 cut off; the steps are taken again",
+        "ledger.jsonl: 4 rows after step 6 cut off; the steps are taken again",
     ]
     said.clear()
     run.rewind(6, said.append)
@@ -188,3 +212,6 @@ def test_the_readme_has_the_commands_quoted(tmp_path: Path) -> None:
     run = make(tmp_path / "my runs", name="x")
     text = (run.path / "README.md").read_text()
     assert f"mmx run --resume '{run.path}'" in text and f"mmx eval '{run.path}'" in text and "report.html" in text
+    assert "its recipe has no evaluator" in text
+    measured = create(tmp_path, "q", "", "[evaluators.a]\nname = 'b'\n", name="z")
+    assert "has no evaluator" not in (measured.path / "README.md").read_text()

@@ -120,24 +120,6 @@ def test_the_run_s_own_recipe_may_be_given_and_is_compared(whole: Path, tmp_path
     assert final(run) == final(whole) and not any("changed for" in text for text in said)
 
 
-def test_a_finished_run_says_so_and_is_left_as_it_is(tmp_path: Path) -> None:
-    start(tmp_path, "train.steps=5")
-    run = tmp_path / "run"
-    before, said = final(run), list[str]()
-    result = start(tmp_path, recipe=None, resume=str(run), say=said.append)
-    assert result.exit_code == 0 and said == [f"{run} has taken all its 5 steps; to train on: --set train.steps=..."]
-    assert final(run) == before and RunFolder(run).status().status == "finished"
-
-
-def test_more_steps_go_on_where_a_finished_run_ended(tmp_path: Path) -> None:
-    constant = ("optim.schedule='constant'", "train.steps=9")
-    start(tmp_path / "long", *constant)
-    start(tmp_path, "optim.schedule='constant'", "train.steps=6")
-    start(tmp_path, "train.steps=9", recipe=None, resume=str(tmp_path / "run"))
-    assert final(tmp_path / "run") == final(tmp_path / "long" / "run")
-    assert starts(tmp_path / "run") == [0, 6]
-
-
 def test_a_run_that_ended_between_its_last_checkpoint_and_its_model_is_completed(whole: Path, tmp_path: Path) -> None:
     run = crash(tmp_path, 18, *MATCH)
     start(tmp_path, "train.steps=18", recipe=None, resume=str(run))

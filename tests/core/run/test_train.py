@@ -11,6 +11,8 @@ import torch
 
 from mmx.data.order import Order
 from mmx.errors import CheckpointError, DataError, MmxError, PluginError, TrainingError
+from mmx.hookspecs import hookimpl
+from mmx.run.events import Step
 from mmx.run.layout import RunFolder
 from mmx.run.ledger import digest
 from mmx.run.lines import read_lines
@@ -30,6 +32,24 @@ def test_writes_every_step_into_metrics_and_ledger(whole: Path) -> None:
     assert [row["lr"] for row in rows[:3]] == pytest.approx([1e-2 / 3, 2e-2 / 3, 1e-2])
     assert all(math.isfinite(row["gradient_norm"]) and row["scale"] > 1 and row["skipped"] == 0 for row in rows)
     assert rows[-1]["left"] == 0 and rows[6]["epoch"] == 1
+
+
+def test_the_first_step_is_shown_at_once_and_written_down_only_if_it_is_due(tmp_path: Path) -> None:
+    session, observed = sit(tmp_path, "train.log_every=5", "train.steps=12")
+    seen: list[int] = []
+    observed.add(Seen(seen), "seen")
+    session.run(None)
+    rows = [row["step"] for row in read_lines(tmp_path / "run" / "metrics.jsonl") if row["kind"] == "step"]
+    assert seen == [1, 5, 10, 12] and rows == [5, 10, 12]
+
+
+class Seen:
+    def __init__(self, steps: list[int]) -> None:
+        self.steps = steps
+
+    @hookimpl
+    def mmx_step_end(self, step: Step) -> None:
+        self.steps.append(step.step)
 
 
 def test_the_ledger_names_the_samples_of_the_order(whole: Path) -> None:

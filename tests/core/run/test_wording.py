@@ -64,6 +64,11 @@ def test_large_counts_are_short(count: int, text: str) -> None:
     assert wording.many(count) == text
 
 
+@pytest.mark.parametrize(("count", "text"), [(0, "0 steps"), (1, "1 step"), (2, "2 steps"), (1234, "1,234 steps")])
+def test_nouns_are_counted(count: int, text: str) -> None:
+    assert wording.counted(count, "step") == text
+
+
 def test_names_cannot_steer_a_terminal() -> None:
     assert wording.printable("a\x1b[31m\nb é") == "a\\x1b[31m\\nb é"
 

@@ -71,7 +71,7 @@ def test_a_headline_near_chance_is_not_praised(made: Made) -> None:
 
 def test_every_number_is_in_the_table_with_its_help(folder: Path) -> None:
     text = read(folder).text
-    assert "top5 50.0 % 47.5 to 52.5 % 0.26 % 1,607 among the five best" in text
+    assert "top5 among the five best 50.0 % 47.5 to 52.5 % 0.26 % 1,607" in text
     assert "median_rank 4 1,607" in text
 
 
@@ -85,6 +85,16 @@ def test_the_facts_come_from_recipe_metrics_and_environment(folder: Path) -> Non
         "torch 2.13.0",
     ):
         assert fact in text
+
+
+def test_the_commands_are_those_that_work(made: Made) -> None:
+    text = read(made.path).text
+    assert "mmx run --resume" not in text and "mmx eval" not in text and "first/resolved.toml" in text
+    with (made.path / "resolved.toml").open("a") as recipe:
+        recipe.write("[evaluators.unseen_artist]\nname = 'zeroshot'\n")
+    made.add({"kind": "end", "status": "stopped", "reason": "received SIGTERM", "step": 40, "seconds": 153.0})
+    text = read(made.path).text
+    assert f"mmx run --resume {made.path}" in text and f"mmx eval {made.path}" in text
 
 
 def test_nothing_is_fetched_and_nothing_runs(folder: Path) -> None:

@@ -14,7 +14,8 @@ from mmx.run.events import Run
 def run(tmp_path: Path) -> Run:
     folder = tmp_path / "runs" / "first run"
     folder.mkdir(parents=True)
-    return Run(folder.name, folder, {"data": {"batch": 128}}, 100, 0, 10, 10, 5000, "cpu", ("mmx", "run", "my.toml"))
+    recipe = {"data": {"batch": 128}, "evaluators": {"unseen_artist": {"name": "zeroshot"}}}
+    return Run(folder.name, folder, recipe, 100, 0, 10, 10, 5000, "cpu", ("mmx", "run", "my.toml"))
 
 
 @pytest.fixture

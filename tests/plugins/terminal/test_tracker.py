@@ -50,9 +50,9 @@ class Screen:
 def test_a_pipe_gets_a_line_at_each_interval_with_the_mean_loss(run: Run) -> None:
     screen = Screen(every=50)
     screen.show(run, [step(at, loss=float(at)) for at in range(10, 101, 10)])
-    assert [line.split()[1] for line in screen.lines] == ["10/100", "60/100", "100/100"]
+    assert [line.split()[1] for line in screen.lines] == ["10/100", "50/100", "100/100"]
     assert screen.lines[1] == (
-        "step 60/100 (60%) epoch 1.50 Loss: 60.0000 (40.0000) 512/s LR: 0.000500 Logit Scale: 14.25 data 3% left 1:15"
+        "step 50/100 (50%) epoch 1.25 Loss: 50.0000 (35.0000) 512/s LR: 0.000500 Logit Scale: 14.25 data 3% left 1:15"
     )
 
 
@@ -144,6 +144,21 @@ def test_the_summary_has_numbers_folder_report_and_three_commands(run: Run, resu
     assert commands[0].endswith(f"open '{run.folder}/report.html'")
     assert commands[1] == f"  mmx eval '{run.folder}'"
     assert commands[2] == f"  mmx run '{run.folder}/resolved.toml' --set train.steps=200"
+
+
+def test_a_run_that_measures_nothing_is_not_sent_to_mmx_eval(run: Run) -> None:
+    screen = Screen()
+    screen.tracker.mmx_run_start(run)
+    screen.tracker.mmx_run_end(replace(run, recipe={}), FINISHED)
+    commands = screen.lines[screen.lines.index("next:") + 1 :]
+    assert commands[0] == "  mmx recipe schema evaluators" and not any("mmx eval" in line for line in commands)
+
+
+def test_waiting_for_the_first_batch_is_not_what_limits_a_run(run: Run) -> None:
+    screen = Screen()
+    steps = [step(1, waited=1.0), *(step(at, waited=0.25) for at in range(10, 91, 10))]
+    screen.show(replace(run, steps=500), steps)
+    assert not any("input-bound" in line for line in screen.lines)
 
 
 def test_training_longer_is_suggested_in_the_unit_of_the_recipe(run: Run) -> None:
