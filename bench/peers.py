@@ -7,11 +7,13 @@ They live in an environment of their own, since torchvision's wheel is built for
     .peers/bin/pip install --no-deps torchvision==0.28.0 open-clip-torch==3.3.0
 """
 
+from functools import cache
 from types import ModuleType
 
 import torch
 
 
+@cache
 def open_clip() -> ModuleType:
     """Import open_clip; on a CPU build of torch the operators that torchvision cannot load are declared first."""
     if not torch.cuda.is_available():

@@ -1,35 +1,80 @@
-"""Towers, projection and loss against transformers' CLIPModel and open_clip's ModifiedResNet, from the same weights."""
+"""Towers, projection and loss against transformers' CLIPModel and open_clip's CLIP and ClipLoss, from the same weights."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from mmx.parts.batch import Pixels, Words
+from mmx.learn.model import Model
+from mmx.parts.batch import Encoded, Pixels, Words
 from mmx.parts.sizes import Sizes
+from mmx.parts.transform import Preprocess
 from mmx_clip.configs import ModifiedResNetConfig, ProjectionConfig, TextTransformerConfig, VitConfig
 from mmx_clip.contrastive import contrastive
+from mmx_clip.convert import from_open_clip, from_transformers
 from mmx_clip.projection import Projection
 from mmx_clip.resnet import ModifiedResNet
 from mmx_clip.text import TextTransformer
 from mmx_clip.vit import Vit
 
 Formula = Callable[[str, Sequence[int]], Tensor]
+Options = dict[str, Any]
 
-IDS = [[62, 5, 63, 0, 0, 0], [62, 9, 1, 2, 63, 0], [62, 63, 0, 0, 0, 0], [62, 7, 7, 0, 8, 63]]
-LENGTHS = [3, 5, 2, 6]
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-4}
+TOLERANCE: Final = {torch.float64: 1e-10, torch.float32: 2e-4}
+GELU: Final[Options] = {"activation": "gelu"}
 
 
-def fill(module: nn.Module, weight: Formula) -> None:
-    module.double()
-    state = {
-        name: value if name.endswith("tracked") else weight(name, value.shape)
-        for name, value in module.state_dict().items()
-    }
-    module.load_state_dict(state)
+@dataclass(frozen=True)
+class Case:
+    """The options that make our model the one that the golden values come from."""
+
+    name: str
+    image: Options
+    side: int = 16
+    both: Options = field(default_factory=dict[str, Any])
+    """Options of both towers."""
+    text: Options = field(default_factory=dict[str, Any])
+
+    def model(self) -> Model:
+        sizes = Sizes(self.side, vocabulary=64, context=6, pad=0, start=62, end=63, text_width=24)
+        text: Options = {"width": 24, "heads": 3, "layers": 2, **self.both, **self.text}
+        texts = TextTransformer(TextTransformerConfig(name="transformer", **text), sizes)
+        if "blocks" in self.image:
+            images = ModifiedResNet(ModifiedResNetConfig(name="modified_resnet", **self.image), sizes)
+        else:
+            images = Vit(VitConfig(name="vit", patch=8, layers=2, **self.image, **self.both), sizes)
+        fusion = ProjectionConfig(name="projection", width=20, project_image="blocks" not in self.image)
+        widths = Sizes(self.side, 64, 6, 0, 62, 63, image_width=images.width, text_width=24)
+        return Model(
+            images, texts, Projection(fusion, widths), Preprocess(self.side, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "squash")
+        )
+
+
+SMALL: Final[Options] = {"width": 32, "heads": 4}
+CHECKPOINTED: Final[Options] = {"checkpointing": True}
+H14: Final[Options] = {"width": 40, "heads": 4}
+G14: Final[Options] = {"width": 44, "heads": 4, "mlp_ratio": 4.3637}
+RESNET: Final[Options] = {"blocks": (1, 2, 1, 1), "width": 4, "heads": 4, "output": 20}
+CASES: Final = [
+    Case("transformers quick_gelu", SMALL),
+    Case("transformers quick_gelu", SMALL, both=CHECKPOINTED),
+    Case("transformers gelu", SMALL, both=GELU),
+    Case("open_clip quick_gelu", SMALL),
+    Case("open_clip quick_gelu", SMALL, text={"padding": "compute"}),
+    Case("open_clip gelu, as H/14", H14, both=GELU),
+    Case("open_clip gelu, as g/14", G14, both=GELU),
+    Case("open_clip gelu, as g/14", G14, both=GELU | CHECKPOINTED),
+    Case("open_clip modified_resnet", RESNET, side=64),
+]
+
+
+def theirs(shapes: Mapping[str, Sequence[int]], weight: Formula) -> dict[str, Tensor]:
+    """Return the state of the model that the golden values come from."""
+    counters = {name: torch.tensor(0) for name in shapes if name.endswith("tracked")}
+    return {name: weight(name, shape) for name, shape in shapes.items()} | counters
 
 
 def close(found: Tensor, expected: Any) -> None:
@@ -52,65 +97,64 @@ def compare_gradients(module: nn.Module, expected: dict[str, list[float]], weigh
         )
 
 
-def clip(activation: Literal["gelu", "quick_gelu"], sizes: Sizes, checkpointing: bool) -> nn.ModuleDict:
-    extra: dict[str, Any] = {"layers": 2, "activation": activation, "checkpointing": checkpointing}
-    return nn.ModuleDict(
-        {
-            "image_encoder": Vit(VitConfig(name="vit", patch=8, width=32, heads=4, **extra), sizes),
-            "text_encoder": TextTransformer(
-                TextTransformerConfig(name="transformer", width=24, heads=3, **extra), sizes
-            ),
-            "fusion": Projection(ProjectionConfig(name="projection", width=20), sizes),
-        }
-    )
+@dataclass(frozen=True)
+class Outcome:
+    images: Tensor
+    texts: Tensor
+    words: Encoded
+    loss: Tensor
 
 
-@pytest.mark.parametrize(
-    ("activation", "dtype", "checkpointing"),
-    [
-        ("quick_gelu", torch.float64, False),
-        ("quick_gelu", torch.float64, True),
-        ("gelu", torch.float64, False),
-        ("quick_gelu", torch.float32, False),
-    ],
-)
-def test_clip_equals_transformers(
-    activation: Literal["gelu", "quick_gelu"],
-    dtype: torch.dtype,
-    checkpointing: bool,
-    sizes: Sizes,
-    weight: Formula,
-    golden: dict[str, Any],
-) -> None:
-    model = clip(activation, sizes, checkpointing)
-    fill(model, weight)
-    model.to(dtype)
-    image, text, fusion = model["image_encoder"], model["text_encoder"], model["fusion"]
-    assert isinstance(image, Vit) and isinstance(text, TextTransformer) and isinstance(fusion, Projection)
-    mask = torch.arange(6) < torch.tensor(LENGTHS)[:, None]
-    words = text(Words(torch.tensor(IDS), mask))
-    images = fusion.embed_image(image(Pixels((5 * weight("pixels", (4, 3, 16, 16))).to(dtype))), text)
-    texts = fusion.embed_text(words)
-    loss = contrastive(images, texts, images, texts, fusion.scale())
+def differentiated(model: Model, view: Pixels, words: Words) -> Outcome:
+    """Return what the model makes of normalised pixels and of words, once the loss has been differentiated."""
+    encoded = model.encode_text(words)
+    images = model.fusion.embed_image(model.image_encoder(view), model.text_encoder)
+    texts = model.fusion.embed_text(encoded)
+    loss = contrastive(images, texts, model.fusion.scale())
     loss.backward()
-    expected = golden[activation]
-    close(images, expected["image"])
-    close(texts, expected["text"])
-    assert words.tokens is not None
-    close(words.tokens[1, : LENGTHS[1]], expected["text_tokens"])
-    close(loss, expected["loss"])
+    return Outcome(images, texts, encoded, loss)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("case", CASES, ids=[" ".join([case.name, *case.both, *case.text]) for case in CASES])
+def test_values_and_all_gradients_equal_the_oracles(
+    case: Case, dtype: torch.dtype, weight: Formula, golden: dict[str, Any]
+) -> None:
+    expected = golden["models"][case.name]
+    convert = from_transformers if case.name.startswith("transformers") else from_open_clip
+    model = case.model().double()
+    model.load_state_dict(convert(theirs(expected["shapes"], weight)))
+    model.to(dtype).train("statistics" in expected)
+    view = Pixels((5 * weight("pixels", (4, 3, case.side, case.side))).to(dtype))
+    words = Words(torch.tensor(golden["ids"]), torch.arange(6) < torch.tensor(golden["lengths"])[:, None])
+    out = differentiated(model, view, words)
+    close(out.images, expected["image"])
+    close(out.texts, expected["text"])
+    close(out.loss, expected["loss"])
     compare_gradients(model, expected["gradients"], weight)
+    if "text_tokens" in expected:
+        assert out.words.tokens is not None
+        close(out.words.tokens[1, : golden["lengths"][1]], expected["text_tokens"])
+    if "statistics" in expected:
+        compare_statistics(model, view, expected)
 
 
-def test_modified_resnet_equals_open_clip(sizes: Sizes, weight: Formula, golden: dict[str, Any]) -> None:
-    config = ModifiedResNetConfig(name="modified_resnet", blocks=(1, 2, 1, 1), width=4, heads=4, output=12)
-    tower = ModifiedResNet(config, Sizes(image=64, vocabulary=2, context=3, pad=0, start=0, end=1))
-    fill(tower, weight)
-    tower.double()
-    pixels = Pixels(5 * weight("pixels", (3, 3, 64, 64)))
-    expected = golden["modified_resnet"]
-    close(tower.eval()(pixels).pooled, expected["eval"])
-    found = tower.train()(pixels).pooled
-    close(found, expected["train"])
-    (found * weight("out", found.shape)).sum().backward()
-    compare_gradients(tower, expected["gradients"], weight)
+def compare_statistics(model: Model, view: Pixels, expected: dict[str, Any]) -> None:
+    """Compare BatchNorm's statistics after one batch, and what the model makes of them in evaluation."""
+    close(model.state_dict()["image_encoder.layers.4.body.8.running_var"], expected["statistics"])
+    images = model.eval().fusion.embed_image(model.image_encoder(view), model.text_encoder)
+    close(images, expected["image_after"])
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("open_clip quick_gelu", GELU), ("open_clip gelu, as g/14", {})])
+def test_the_other_activation_is_another_model(
+    name: str, wrong: Options, weight: Formula, golden: dict[str, Any]
+) -> None:
+    expected = golden["models"][name]
+    case = next(case for case in CASES if case.name == name)
+    model = Case(name, case.image, both=wrong).model().double()
+    model.load_state_dict(from_open_clip(theirs(expected["shapes"], weight)))
+    words = Words(torch.tensor(golden["ids"]), torch.arange(6) < torch.tensor(golden["lengths"])[:, None])
+    out = differentiated(model, Pixels(5 * weight("pixels", (4, 3, 16, 16))), words)
+    assert (out.images - torch.tensor(expected["image"])).abs().max() > 1e-3
+    assert (out.texts - torch.tensor(expected["text"])).abs().max() > 1e-3
