@@ -167,7 +167,7 @@ def main() -> int:
     """Print both cases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--compile", action="store_true", help="compile both with torch.compile")
     args = parser.parse_args()
     how = "torch.compile" if args.compile else "eager"

@@ -40,7 +40,7 @@ def mmx_step_end(run: Run, step: Step) -> None:
 
 
 @hookspec
-def mmx_evaluation_end(run: Run, results: dict[str, Result]) -> None:
+def mmx_evaluation_end(run: Run, step: int, results: dict[str, Result]) -> None:
     """The evaluators have run; ``results`` has one entry for each, by its name in the recipe."""
 
 

@@ -100,9 +100,9 @@ class Plugins:
         """Call ``mmx_step_end`` of every plugin."""
         self._observe("mmx_step_end", run=run, step=step)
 
-    def evaluation_end(self, run: Run, results: dict[str, Result]) -> None:
+    def evaluation_end(self, run: Run, step: int, results: dict[str, Result]) -> None:
         """Call ``mmx_evaluation_end`` of every plugin."""
-        self._observe("mmx_evaluation_end", run=run, results=results)
+        self._observe("mmx_evaluation_end", run=run, step=step, results=results)
 
     def run_end(self, run: Run, outcome: Outcome) -> None:
         """Call ``mmx_run_end`` of every plugin."""

@@ -13,7 +13,8 @@ Activation = Literal["quick_gelu", "gelu"]
 
 def _check_heads(width: int, heads: int, what: str = "width") -> None:
     if width % heads:
-        raise ValueError(f"{what} {width} is not divisible by heads = {heads}")
+        fits = ", ".join(str(count) for count in range(1, min(width, 128) + 1) if width % count == 0)
+        raise ValueError(f"{what} {width} is not divisible by heads = {heads}; these divide it: {fits}")
 
 
 class TransformerConfig(EncoderConfig):
@@ -73,12 +74,12 @@ class TextTransformerConfig(TransformerConfig):
     position its token, as text towers for diffusion are read."""
 
     @model_validator(mode="after")
-    def _skips_only_unread_padding(self) -> Self:
+    def _computes_padding_that_is_read(self) -> Self:
         if self.padding == "skip" and not (self.causal and self.pool == "end"):
-            why = (
-                'the token at the last position is pooled (pool = "last")' if self.causal else "tokens read the padding"
+            reads = 'pool = "last" pools the last position, behind all' if self.causal else "causal = false reads the"
+            raise ValueError(
+                f'{reads} padding, so it must be computed: set padding = "compute" (the default is "skip")'
             )
-            raise ValueError(f'padding = "skip" would change the embedding, since {why}; use padding = "compute"')
         return self
 
 
@@ -158,7 +159,8 @@ class ClipLossConfig(LossConfig):
     text: str = "clean"
     """The text view that is compared."""
     group: str | None = None
-    """The fact that marks rows which show the same thing: equal values do, negative ones never. None if not given."""
+    """The fact (a number that the dataset gives with each sample) that marks rows which show the same thing: equal
+    values do, negative ones never; "group" of the dataset "shards" is one. None if not given."""
     same_group: Literal["mask", "positive"] = "mask"
     """The rest of a row's group: "mask" leaves it out of the row's softmax, "positive" spreads the target over it."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0

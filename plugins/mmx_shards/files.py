@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import BinaryIO, Final, cast, final
 
 from mmx.errors import DataError
@@ -65,9 +66,18 @@ def _open(url: str) -> BinaryIO:
         system, path = cast(tuple[AbstractFileSystem, str], url_to_fs(url))
         return cast(BinaryIO, system.open(path, "rb"))
     except FileNotFoundError:
-        raise DataError(f"shard {shown(url)} does not exist or does not answer") from None
+        raise DataError(f"shard {shown(url)} does not exist or does not answer{_looked_in(url)}") from None
+    except IsADirectoryError:
+        raise DataError(
+            f"shard {shown(url)} is a folder; name the shards in it, as data/{{00000..00999}}.tar"
+        ) from None
     except Exception as error:  # each file system raises kinds of its own
         raise DataError(f"shard {shown(url)} cannot be opened: {_reason(error, url)}") from None
+
+
+def _looked_in(url: str) -> str:
+    """Say what a path is relative to."""
+    return "" if "://" in url or Path(url).is_absolute() else f" (looked in {Path.cwd()})"
 
 
 def _reason(error: Exception, url: str) -> str:

@@ -40,6 +40,8 @@ def shown(url: str) -> str:
 
 
 def _check_scheme(pattern: str) -> None:
+    if "*" in pattern:
+        raise ValueError(f"'{shown(pattern)}': '*' is not read; name shards with braces, as data/{{00000..00999}}.tar")
     found = _SCHEME.match(pattern)
     scheme = found[1].lower() if found else "file"
     if "::" in pattern or scheme not in SCHEMES or (found and not pattern[found.end() :].startswith("//")):

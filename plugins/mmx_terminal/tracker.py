@@ -26,13 +26,11 @@ class TerminalTracker(Tracker):
         self.console = console or Console(stderr=True, highlight=False)
         self.display: Display | None = None
         self.watch: Watch | None = None
-        self.step = 0
         self.results: dict[str, Result] = {}
 
     @hookimpl
     def mmx_run_start(self, run: Run) -> None:
         """Say where the run begins, and show the bar."""
-        self.step = run.start
         self.watch = Watch(run)
         lines = not (self.config.bar and self.console.is_interactive)
         self.display = Lines(self.console, run, self.config.every) if lines else Bar(self.console, run)
@@ -42,7 +40,6 @@ class TerminalTracker(Tracker):
     @hookimpl
     def mmx_step_end(self, step: Step) -> None:
         """Show the step, and any warning that is due."""
-        self.step = step.step
         if self.display is None or self.watch is None:
             return
         self.display.show(step)
@@ -50,12 +47,12 @@ class TerminalTracker(Tracker):
             self.display.say(f"warning: {printable(warning)}", style="yellow")
 
     @hookimpl
-    def mmx_evaluation_end(self, results: dict[str, Result]) -> None:
+    def mmx_evaluation_end(self, step: int, results: dict[str, Result]) -> None:
         """Write one line for each evaluator."""
         self.results.update(results)
         for name, result in results.items():
             if self.display is not None:
-                self.display.say(result_line(self.step, name, result))
+                self.display.say(result_line(step, name, result))
 
     @hookimpl(trylast=True)
     def mmx_run_end(self, run: Run, outcome: Outcome) -> None:

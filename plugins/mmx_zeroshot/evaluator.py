@@ -14,13 +14,14 @@ from typing_extensions import override
 from mmx.data.pixels import preprocess
 from mmx.errors import DataError, RecipeError
 from mmx.parts.batch import Pixels
-from mmx.parts.dataset import BadSampleError, Classes, Dataset
+from mmx.parts.dataset import BadSampleError, Classes, Dataset, Sample
 from mmx.parts.evaluator import Evaluator, Guess, Number, Picture, Result, Subject
 from mmx_zeroshot.classifier import classifier
 from mmx_zeroshot.config import ZeroShotConfig
 from mmx_zeroshot.interval import wilson
 
 _THUMBNAIL = 96
+_LOOKED_AT = 8
 
 
 @final
@@ -38,6 +39,7 @@ class ZeroShot(Evaluator):
             )
         self._config = config
         self._dataset = dataset
+        _require_labels(dataset)
         self._classes = _classes(config, dataset)
 
     @override
@@ -79,7 +81,7 @@ class ZeroShot(Evaluator):
             except BadSampleError:
                 continue
             indices.append(index)
-            labels.append(sample.facts["label"])
+            labels.append(_label(sample))
             if len(rows) == self._config.batch:
                 pieces.append(subject.model.embed_image(Pixels(torch.stack(rows).to(device))))
                 rows = []
@@ -140,6 +142,32 @@ class ZeroShot(Evaluator):
             if sample.image is not None:
                 found.append(Picture(sample.key, _png(sample.image), names[int(labels[row])], guesses, int(ranks[row])))
         return found
+
+
+def _require_labels(dataset: Dataset) -> None:
+    """Look at the first samples, so that a run does not find out at its first evaluation.
+
+    Raises:
+        RecipeError: they have no labels.
+    """
+    for index in range(min(_LOOKED_AT, len(dataset))):
+        try:
+            sample = dataset.read(index)
+        except BadSampleError:
+            continue
+        if "label" not in sample.facts:
+            has = ", ".join(sample.facts) or "none"
+            raise RecipeError(
+                "zero-shot classification needs the fact 'label' of each sample, the number of its class; this dataset "
+                f"gives: {has}. Use a dataset with labels"
+            )
+        return
+
+
+def _label(sample: Sample) -> int:
+    if "label" not in sample.facts:
+        raise DataError(f"{sample.key} has no fact 'label', which samples before it have")
+    return sample.facts["label"]
 
 
 def _classes(config: ZeroShotConfig, dataset: Dataset) -> Classes:

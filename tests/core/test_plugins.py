@@ -188,7 +188,7 @@ def test_observers_are_told(site: Path) -> None:
     plugins.add(watcher, "watcher")
     plugins.run_start(RUN)
     plugins.step_end(RUN, STEP)
-    plugins.evaluation_end(RUN, {})
+    plugins.evaluation_end(RUN, 3, {})
     plugins.run_end(RUN, OUTCOME)
     assert watcher.seen == ["start run", "step 1", "evaluation {}", "end run finished"]
 

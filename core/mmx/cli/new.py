@@ -49,7 +49,7 @@ def copy(
         target = target / f"{source.stem}.toml"
     text = source.read_text(encoding="utf-8")
     _write(target, re.sub(r"^extends *=.*$", _by_name, text, flags=re.MULTILINE))
-    print(f"wrote {target}; next: mmx run {target}")
+    print(f"wrote {target}; next: mmx recipe check {target}")
 
 
 @guarded

@@ -70,9 +70,9 @@ def check(
         found = examine(document, registries)
         if isinstance(found, list):
             problems = found
-        elif deep:
+        elif deep or found.data.train is None:
             advice = _about_data(Path(recipe), sets or (), unset or (), found, registries)
-            problems = _deep(found, document, registries, say)
+            problems = _deep(found, document, registries, say) if deep else ()
         if problems:
             raise failure(problems, document.label, advice)
     except MmxError as error:

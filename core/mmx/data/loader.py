@@ -132,6 +132,7 @@ class Budget:
         self.total = total
         self.in_epoch = in_epoch
         self._share = share
+        self._samples = samples
         self._epoch = epoch
         self._shown: list[Bad] = []
         self._said: set[str] = set()
@@ -154,8 +155,9 @@ class Budget:
                 self._say(f"skipped {sample.key}: {sample.reason}")
         if self.in_epoch > self.allowed:
             raise DataError(
-                f"{self.in_epoch} bad samples in epoch {epoch}, more than the {self.allowed} that data.bad_samples = "
-                f"{self._share} allows. Among them: {named(self._shown)}. Mend the data, or raise data.bad_samples"
+                f"bad samples in epoch {epoch}: {self.in_epoch} so far, more than the {self.allowed} of {self._samples} "
+                f"that data.bad_samples = {self._share} allows. Among them: {named(self._shown)}. Mend the data, or go "
+                "on with a larger share, such as --set data.bad_samples=0.1"
             )
 
 

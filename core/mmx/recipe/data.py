@@ -37,9 +37,15 @@ def absent(recipe: Recipe) -> str:
     return cast(DatasetConfig, recipe.data.train).absent()
 
 
+def where(asked: Asked, recipe: Recipe) -> str:
+    """Return where the training data is named: a line, ``--set``, or the recipe where it is not."""
+    named = [at for key, at in recipe.sources.items() if key.startswith("data.train.") and at != "default"]
+    return named[-1] if named else str(asked.recipe)
+
+
 def how_to_give(asked: Asked, recipe: Recipe, registries: Registries) -> str:
-    """Return the lines that give a recipe data: one's own, and data that comes with a plugin, to try it."""
-    own = [entry for entry in registries["dataset"] if not _config(entry).embedded]
+    """Return the lines that give a recipe data: one's own if it names none, and data that comes with a plugin."""
+    own = [entry for entry in registries["dataset"] if recipe.data.train is None and not _config(entry).embedded]
     shipped = [entry for entry in registries["dataset"] if _config(entry).embedded]
     blocks: list[str] = []
     if own:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 
 from mmx.config import TrackerConfig
-from mmx.errors import CheckpointError, RecipeError
+from mmx.errors import CheckpointError, DataError, RecipeError
 from mmx.parts.evaluator import Result
 from mmx.parts.tracker import Tracker
 from mmx.plugins import Plugins
@@ -21,13 +21,14 @@ from mmx.run.bundle import LoadedModel, load_bundle, loaded_from
 from mmx.run.dry import dry_run
 from mmx.run.events import Run
 from mmx.run.find import no_model
+from mmx.run.findings import located
 from mmx.run.folder import open_run
 from mmx.run.layout import RunFolder
 from mmx.run.loaded import Loaded
 from mmx.run.look import evaluate
 from mmx.run.prepare import Prepared, new_folder
 from mmx.run.request import EvalRequest, RunResult
-from mmx.run.resume import goes_on, has_finished, nothing_left, rewind, store_of
+from mmx.run.resume import goes_on, has_finished, nothing_left, refuse_fewer, rewind, store_of
 from mmx.run.rows import number_rows
 from mmx.run.session import Built, Session, build_run
 
@@ -42,7 +43,10 @@ def run(prepared: Prepared, say: Say) -> RunResult:
     """
     # First, since a tracker may lack its package: then nothing has been built or written yet.
     with _watched(prepared.recipe, prepared.plugins, prepared.request.quiet, say):
-        built = build_run(prepared.recipe, prepared.plugins)
+        try:
+            built = build_run(prepared.recipe, prepared.plugins)
+        except (RecipeError, DataError) as error:
+            raise located(error, prepared.recipe) from error
         if prepared.request.dry_run:
             return dry_run(built, prepared, say)
         folder = prepared.folder or new_folder(prepared)
@@ -60,6 +64,7 @@ def _train(built: Built, folder: RunFolder, prepared: Prepared, say: Say) -> Run
                 say(nothing_left(folder, step))
                 return RunResult(0, {"run": str(folder.path), "status": "finished", "step": step})
             say(goes_on(folder, step, steps, built.plan.schedule.at(step)))
+        refuse_fewer(folder, 0 if found is None else found.manifest.step, built.plan.steps)
         rewind(folder, prepared.recipe, found, say)
     session = Session(built, folder, prepared.plugins, say, prepared.request.argv)
     outcome = session.run(found)
@@ -83,7 +88,7 @@ def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Sa
         results = evaluate(evaluators, loaded.subject, folder, step, folder.metrics())
         total, trained = build.parameters_of(loaded.subject.model)
         seen = Run(folder.path.name, folder.path, recipe.resolved(), step, step, total, trained, 0, engine.describe())
-        plugins.evaluation_end(seen, results)
+        plugins.evaluation_end(seen, step, results)
     width = shutil.get_terminal_size().columns
     for name, result in results.items():
         say("\n".join(number_rows(name, result, width)))

@@ -14,6 +14,7 @@ from mmx.errors import MmxError, PluginError, RecipeError
 from mmx.learn.group import Group
 from mmx.learn.model import Model
 from mmx.learn.objective import Objective
+from mmx.learn.optim import Schedule
 from mmx.learn.teacher import Teacher
 from mmx.parts.dataset import Dataset
 from mmx.parts.encoder import ImageEncoder, TextEncoder
@@ -25,6 +26,7 @@ from mmx.parts.tokenizer import Tokenizer
 from mmx.parts.transform import Preprocess
 from mmx.recipe.schema import PreprocessTable, Recipe
 from mmx.registry import Registries
+from mmx.run.wording import counted
 
 EMA = "ema"
 """The teacher that ``train.ema`` makes; evaluation uses it where it is there."""
@@ -225,6 +227,22 @@ def steps_of(recipe: Recipe, order: Order) -> int:
     if recipe.train.steps is not None:
         return recipe.train.steps
     return max(1, round(cast(float, recipe.train.epochs) * order.per_epoch))
+
+
+def schedule_of(recipe: Recipe, steps: int) -> Schedule:
+    """Return the learning rate of each step.
+
+    Raises:
+        RecipeError: the warm-up is longer than the run.
+    """
+    table = recipe.optim
+    warmup = table.warmup if isinstance(table.warmup, int) else round(table.warmup * steps)
+    if warmup > steps:
+        raise RecipeError(
+            f"optim.warmup = {warmup} is more than the {counted(steps, 'step')} of the run, so that its learning rate "
+            f"would never be reached; use a share of all steps, such as 0.1, or at most {steps}"
+        )
+    return Schedule(table.lr, table.min_lr, warmup, steps, table.schedule)
 
 
 def parameters_of(module: nn.Module) -> tuple[int, int]:

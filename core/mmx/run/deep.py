@@ -134,6 +134,7 @@ def _rows(
         say(f"data.train: not given; the losses are computed on {len(rows)} made-up samples")
     else:
         steps = build.steps_of(recipe, Order(len(dataset), recipe.data.batch, recipe.seed))
+        build.schedule_of(recipe, steps)
         say(
             f"data.train: {many(len(dataset))} samples, {steps:,} steps of {recipe.data.batch}; "
             f"read {len(rows) - len(bad)} of {len(rows)}"

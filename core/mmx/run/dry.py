@@ -123,6 +123,7 @@ def _facts(built: Built, measured: Measured, reading: float, total: int, trained
         "steps": plan.steps,
         "epochs": plan.steps / plan.order.per_epoch,
         "memory_bytes": int(memory),
+        "saving_bytes": 2 * state + 6 * learned,  # weights and AdamW, packed, and the largest of them twice
         "seconds_per_step": step,
         "images_per_second": plan.order.batch / step,
         "data_seconds_per_image": reading,
@@ -139,11 +140,12 @@ def _table(facts: dict[str, float | int | str], built: Built, measured: Measured
         ("samples", f"{many(int(facts['samples']))} an epoch"),
         ("steps", f"{facts['steps']:,} of {facts['batch']} images = {facts['epochs']:.1f} epochs"),
         ("memory", f"about {float(facts['memory_bytes']) / _GIB:.2f} GiB: weights, gradients, AdamW, activations"),
+        ("saving", f"about {float(facts['saving_bytes']) / _GIB:.2f} GiB of memory while a checkpoint is packed"),
         (
             "reading",
             f"{1000 * float(facts['data_seconds_per_image']):.2f} ms an image, {built.recipe.data.workers} workers",
         ),
-        ("speed", f"about {facts['images_per_second']:.0f} images/s"),
+        ("speed", f"about {facts['images_per_second']:.3g} images/s"),
         ("time", f"about {duration(float(facts['seconds']))}, evaluation and checkpoints not counted"),
     ]
     lines = [f"{name:<12}{value}" for name, value in rows]

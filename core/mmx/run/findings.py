@@ -17,6 +17,13 @@ KEY: Final = re.compile(r"([a-z_]+(?:\.[A-Za-z0-9_-]+)+)[ :]")
 """A key that a message starts with."""
 
 
+def located(error: MmxError, recipe: Recipe) -> MmxError:
+    """Return an error about a key with the line that the key was written in, or as it is where there is none."""
+    named = KEY.match(str(error))
+    where = recipe.sources.get(named[1], "default") if named else "default"
+    return error if where == "default" else type(error)(f"{where}: {error}")
+
+
 @final
 class Findings:
     """Collects the errors of pieces that do not need each other."""

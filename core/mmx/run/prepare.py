@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from mmx.errors import DataError, RecipeError
 from mmx.plugins import Plugins
 from mmx.recipe.bundled import find_recipe
-from mmx.recipe.data import Asked, absent, how_to_give
+from mmx.recipe.data import Asked, absent, how_to_give, where
 from mmx.recipe.load import load
 from mmx.recipe.schema import Recipe
 from mmx.recipe.write import to_toml
@@ -80,7 +80,8 @@ def _refuse_without_data(asked: Asked, recipe: Recipe, plugins: Plugins) -> None
     why = absent(recipe)
     if why:
         error = RecipeError if recipe.data.train is None else DataError
-        raise error(f"{asked.recipe}: data.train: {why}\n\n{how_to_give(asked, recipe, plugins.registries)}")
+        given = how_to_give(asked, recipe, plugins.registries)
+        raise error(f"{where(asked, recipe)}: data.train: {why}\n\n{given}")
 
 
 def _run_to_resume(request: RunRequest, plugins: Plugins, say: Say) -> RunFolder | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 
-from mmx.errors import CheckpointError
+from mmx.errors import CheckpointError, RecipeError
 from mmx.recipe.schema import Recipe
 from mmx.recipe.write import to_toml
 from mmx.run.atomic import write_bytes
@@ -49,6 +49,19 @@ def goes_on(folder: RunFolder, step: int, steps: int, rate: float) -> str:
         f"the learning rate follows the schedule of {counted(steps, 'step')} from here, {rate:.3g} at the next step;\n"
         "what was trained so far followed the shorter one"
     )
+
+
+def refuse_fewer(folder: RunFolder, step: int, steps: int) -> None:
+    """Refuse to go on with a run that has taken more steps than it is asked for.
+
+    Raises:
+        RecipeError: it has.
+    """
+    if step > steps:
+        raise RecipeError(
+            f"{folder.path} has taken {counted(step, 'step')}, but is asked for {counted(steps, 'step')} in all "
+            "(train.steps or train.epochs); ask for more, or start a new run"
+        )
 
 
 def rewind(folder: RunFolder, recipe: Recipe, found: Loaded | None, say: Say) -> None:

@@ -12,7 +12,7 @@ from mmx.data.order import Order
 from mmx.errors import MmxError, RecipeError
 from mmx.learn.accumulate import inexact
 from mmx.learn.objective import Objective
-from mmx.learn.optim import Schedule, adamw
+from mmx.learn.optim import adamw
 from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Evaluator, Result
 from mmx.plugins import Plugins
@@ -64,8 +64,7 @@ def build_run(recipe: Recipe, plugins: Plugins) -> Built:
     reader = build.reader_of(recipe, registries, objective, read, dataset)
     table = recipe.optim
     optimizer = adamw(objective, table.lr, table.betas, table.eps, table.weight_decay)
-    warmup = table.warmup if isinstance(table.warmup, int) else round(table.warmup * steps)
-    schedule = Schedule(table.lr, table.min_lr, warmup, steps, table.schedule)
+    schedule = build.schedule_of(recipe, steps)
     plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, 0, 0.0, 0, 0)
     return Built(recipe, read, objective, engine, evaluators, plan)
 
@@ -154,7 +153,7 @@ class Session:
         results = evaluate(
             {name: self.built.evaluators[name] for name in due}, subject, self.folder, step, self._metrics
         )
-        self._plugins.evaluation_end(self._run, results)
+        self._plugins.evaluation_end(self._run, step, results)
         self.results |= results
         first = next(iter(configs))
         value = results[first].numbers[results[first].headline].value if first in results else math.nan

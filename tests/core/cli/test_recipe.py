@@ -81,7 +81,7 @@ def test_list(mmx: Mmx) -> None:
 
 @pytest.mark.parametrize("name", list(bundled()))
 def test_copy(mmx: Mmx, name: str) -> None:
-    assert mmx("recipe", "copy", name).out == f"wrote {name}.toml; next: mmx run {name}.toml\n"
+    assert mmx("recipe", "copy", name).out == f"wrote {name}.toml; next: mmx recipe check {name}.toml\n"
     copied = tomllib.loads(Path(f"{name}.toml").read_text())
     assert (
         copied["extends"] in bundled() if "extends" in copied else copied == tomllib.loads(bundled()[name].read_text())

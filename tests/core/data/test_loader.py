@@ -83,14 +83,14 @@ def test_the_budget_is_a_share_of_an_epoch() -> None:
     assert (budget.allowed, budget.total, budget.in_epoch) == (2, 4, 2)
     assert said == ["skipped a: torn", "skipped b: torn"]
     with pytest.raises(
-        DataError, match=r"3 bad samples in epoch 1, more than the 2 .* = 0.05 .*a: torn; b: torn; c: empty"
+        DataError, match=r"bad samples in epoch 1: 3 so far, more than the 2 .* = 0.05 .*a: torn; b: torn; c: empty"
     ):
         budget.spend([Bad("c", "empty")], 1)
 
 
 def test_the_budget_goes_on_where_it_was() -> None:
     budget = Budget(0.05, 44, lambda text: None, epoch=3, total=9, in_epoch=2)
-    with pytest.raises(DataError, match="3 bad samples in epoch 3"):
+    with pytest.raises(DataError, match="bad samples in epoch 3: 3 so far"):
         budget.spend([Bad("a", "torn")], 3)
     budget = Budget(0.05, 44, lambda text: None, epoch=3, total=9, in_epoch=2)
     budget.spend([Bad("a", "torn")], 4)

@@ -101,3 +101,14 @@ def test_weights_come_from_the_seed_alone(tmp_path: Path) -> None:
     two, three = weights(sit(tmp_path / "b")[0]), weights(sit(tmp_path / "c", "seed=1")[0])
     assert all(torch.equal(value, two[name]) for name, value in one.items())
     assert not torch.equal(one["fusion.image.weight"], three["fusion.image.weight"])
+
+
+def test_a_warm_up_longer_than_the_epochs_make_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^--set: optim.warmup = 5000 is more than the \d+ steps of the run"):
+        start(tmp_path, "train.epochs=1", "optim.warmup=5000", unset=["train.steps"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_building_refuses_is_said_with_the_line_of_its_key(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^--set: train.micro_batches = 2: .*BatchNorm"):
+        start(tmp_path, "train.micro_batches=2", "image_encoder.batch_norm=true")

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
+from mmx.errors import RecipeError
 from mmx.run.layout import RunFolder
 from mmx.run.lines import read_lines
 from mmx_toy.proof import final, starts
-from mmx_toy.start import start
+from mmx_toy.start import crash, start
 
 
 def test_a_finished_run_says_so_and_is_left_as_it_is(tmp_path: Path) -> None:
@@ -52,3 +55,12 @@ def test_more_steps_go_on_where_a_finished_run_ended(tmp_path: Path) -> None:
     start(tmp_path, "train.steps=9", recipe=None, resume=str(tmp_path / "run"))
     assert final(tmp_path / "run") == final(tmp_path / "long" / "run")
     assert starts(tmp_path / "run") == [0, 6]
+
+
+def test_a_stopped_run_is_not_asked_for_fewer_steps_than_it_has_taken(tmp_path: Path) -> None:
+    run = crash(tmp_path, 7, "train.steps=9", "checkpoint.every_steps=3")
+    before = (run / "resolved.toml").read_bytes()
+    with pytest.raises(RecipeError, match=r"has taken 6 steps, but is asked for 4 steps in all .* ask for more"):
+        start(tmp_path, "train.steps=4", recipe=None, resume=str(run))
+    assert (run / "resolved.toml").read_bytes() == before
+    assert start(tmp_path, "train.steps=7", recipe=None, resume=str(run)).summary["step"] == 7

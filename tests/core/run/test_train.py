@@ -79,7 +79,9 @@ def test_bad_samples_are_skipped_named_once_and_counted(workers: int, tmp_path: 
 
 
 def test_past_the_budget_the_run_stops_and_names_bad_samples(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"2 bad samples in epoch 0, more than the 1 .*toy-00.*: is bad") as caught:
+    with pytest.raises(
+        DataError, match=r"bad samples in epoch 0: 2 so far, more than the 1 .*toy-00.*: is bad"
+    ) as caught:
         start(tmp_path, "data.train.bad=[3, 17]", "data.bad_samples=0.03")
     assert "toy-0003" in str(caught.value) and "toy-0017" in str(caught.value)
     assert caught.value.exit_code == 4 and RunFolder(tmp_path / "run").status().status == "failed"
@@ -88,7 +90,7 @@ def test_past_the_budget_the_run_stops_and_names_bad_samples(tmp_path: Path) -> 
 def test_the_budget_is_not_renewed_by_resuming(tmp_path: Path) -> None:
     bad = ("data.train.bad=[3, 17]", "data.bad_samples=0.03", "checkpoint.every_steps=1")
     for resume in (None, str(tmp_path / "run"), str(tmp_path / "run")):
-        with pytest.raises(DataError, match="2 bad samples in epoch 0"):
+        with pytest.raises(DataError, match="bad samples in epoch 0: 2 so far"):
             start(tmp_path, *bad, resume=resume)
 
 

@@ -242,4 +242,6 @@ def test_options_say_that_the_first_shard_is_absent(make: Make, pairs: Members, 
     there, gone = make("a.tar", pairs), tmp_path / "b.tar"
     assert shards(there, gone).config.absent() == ""
     assert shards(gone, there).config.absent() == f"shard {gone} does not exist or does not answer"
+    assert shards("b.tar").config.absent().endswith(f"does not answer (looked in {Path.cwd()})")
+    assert "is a folder; name the shards in it" in shards(str(tmp_path)).config.absent()
     assert shards(f"{tmp_path}/{{a,b}}.tar").config.absent() == ""

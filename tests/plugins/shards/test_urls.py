@@ -49,6 +49,7 @@ def test_other_schemes_are_refused(url: str) -> None:
         ("{0..9}" * 7, "more than 100,000 shards"),
         ("{5..1}", "goes backwards"),
         ("{x}", "a range such as"),
+        ("data/*.tar", "name shards with braces"),
         ("{a,{b,c}}", "braces within braces"),
         ("{a,b", "without its partner"),
         ("a}b", "without its partner"),

@@ -121,15 +121,15 @@ def test_a_loss_that_moves_is_not_said(run: Run, first: float, last: float) -> N
 def test_an_evaluation_is_one_line_with_interval_and_chance(run: Run, results: dict[str, Result]) -> None:
     screen = Screen()
     screen.show(run, [step(50)])
-    screen.tracker.mmx_evaluation_end(results)
-    assert screen.lines[-1] == "step 50 unseen_artist: top1 28.7 % (95 % 27.1 to 30.3 %, chance 0.05 %)"
+    screen.tracker.mmx_evaluation_end(57, results)  # between two steps that are shown
+    assert screen.lines[-1] == "step 57 unseen_artist: top1 28.7 % (95 % 27.1 to 30.3 %, chance 0.05 %)"
 
 
 def test_the_summary_has_numbers_folder_report_and_three_commands(run: Run, results: dict[str, Result]) -> None:
     (run.folder / "report.html").touch()
     screen = Screen()
     screen.show(run, [step(100)])
-    screen.tracker.mmx_evaluation_end(results)
+    screen.tracker.mmx_evaluation_end(7, results)
     screen.tracker.mmx_run_end(run, FINISHED)
     text = screen.file.getvalue()
     assert "finished at step 100 of 100 after 2 min 33 s" in text
@@ -192,7 +192,7 @@ def test_a_stopped_run_says_where_it_was_saved_and_how_to_go_on(run: Run) -> Non
 def test_a_failed_run_leaves_the_error_to_the_command_line(run: Run, results: dict[str, Result]) -> None:
     screen = Screen(terminal=True)
     screen.show(run, [step(60)])
-    screen.tracker.mmx_evaluation_end(results)
+    screen.tracker.mmx_evaluation_end(7, results)
     before = len(screen.file.getvalue())
     screen.tracker.mmx_run_end(run, Outcome("failed", "the loss is nan", 60, 9.0, 6, "mmx run --resume runs/x"))
     after = screen.file.getvalue()[before:]
@@ -204,8 +204,8 @@ def test_a_failed_run_leaves_the_error_to_the_command_line(run: Run, results: di
 def test_names_cannot_steer_the_terminal(run: Run) -> None:
     screen = Screen()
     screen.tracker.mmx_run_start(run)
-    screen.tracker.mmx_evaluation_end({"\x1b[31m[bold]x": Result("a\nb", {"a\nb": Number(0.5)})})
-    assert "step 0 \\x1b[31m[bold]x: a\\nb 0.5" in screen.lines
+    screen.tracker.mmx_evaluation_end(7, {"\x1b[31m[bold]x": Result("a\nb", {"a\nb": Number(0.5)})})
+    assert "step 7 \\x1b[31m[bold]x: a\\nb 0.5" in screen.lines
     screen.tracker.mmx_run_end(run, FINISHED)
     assert "\x1b" not in screen.file.getvalue()
 

@@ -104,7 +104,7 @@ class LastDigit(Tokenizer):
 class Pictures(Dataset):
     """``seen`` is what the picture shows, ``told`` what its label says; None cannot be read."""
 
-    def __init__(self, seen: Sequence[float | None], told: Sequence[int], classes: Classes | None) -> None:
+    def __init__(self, seen: Sequence[float | None], told: Sequence[int | None], classes: Classes | None) -> None:
         self.seen, self.told, self._classes = seen, told, classes
 
     @override
@@ -120,9 +120,9 @@ class Pictures(Dataset):
         seen = self.seen[index]
         if seen is None:
             raise BadSampleError("cannot be decoded")
-        return Sample(
-            self.key(index), Image.new("RGB", (6, 5), (round(10 * seen), 0, 0)), (), {"label": self.told[index]}
-        )
+        told = self.told[index]
+        facts = {"group": 3} if told is None else {"label": told}
+        return Sample(self.key(index), Image.new("RGB", (6, 5), (round(10 * seen), 0, 0)), (), facts)
 
     @override
     def classes(self) -> Classes | None:
@@ -198,6 +198,7 @@ def test_names_and_templates_come_from_the_recipe_where_given() -> None:
     [
         (None, {}, "labelled dataset"),
         (Pictures([0], [0], None), {}, "no class names"),
+        (Pictures([None, 0], [0, None], Classes(NAMES)), {}, "needs the fact 'label'.* gives: group. Use"),
         (Pictures([0], [0], Classes(NAMES)), {"templates": ["a photo"]}, "a photo"),
         (Pictures([0], [0], Classes(NAMES)), {"templates": []}, "none is given"),
         (Pictures([0], [0], Classes(NAMES)), {"names": ["one"]}, "1 names, the dataset has 8"),
@@ -206,6 +207,11 @@ def test_names_and_templates_come_from_the_recipe_where_given() -> None:
 def test_says_what_a_recipe_lacks(dataset: Dataset | None, options: dict[str, object], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         evaluator(dataset, **options)
+
+
+def test_a_later_sample_without_a_label_is_named() -> None:
+    with pytest.raises(DataError, match="picture 1 has no fact 'label'"):
+        evaluator(Pictures([0, 1], [0, None], Classes(NAMES))).evaluate(subject())
 
 
 def test_nothing_readable_is_an_error() -> None:
