@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -38,13 +38,25 @@ class Attention(nn.Module):
         nn.init.zeros_(self.qkv.bias)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Float[Tensor, "*n w"], packing: Packing | None = None) -> Float[Tensor, "*n w"]:
-        """Attend over all positions of a row, or, if causal, over those up to each position's own."""
+    def forward(
+        self, x: Float[Tensor, "*n w"], packing: Packing | None = None, only: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "*m w"]:
+        """Attend over all positions of a row, or, if causal, over those up to each position's own.
+
+        With ``only``, one position of each row attends: the result is ``b w``.
+        """
         qkv = self.qkv(x) if packing is None else packing.unpack(self.qkv(x))
         b, n, w = qkv.shape[0], qkv.shape[1], x.shape[-1]
         q, k, v = qkv.view(b, n, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)  # [b heads n w/heads]
+        if only is not None:
+            return self.out(self._one(q[torch.arange(b, device=x.device), :, only].unsqueeze(2), k, v, only))
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal).transpose(1, 2).flatten(2)
         return self.out(mixed if packing is None else packing.pack(mixed))
+
+    def _one(self, q: Tensor, k: Tensor, v: Tensor, only: Int[Tensor, " b"]) -> Float[Tensor, "b w"]:
+        seen = torch.arange(k.shape[2], device=k.device) <= only[:, None]  # [b n]
+        mask = seen[:, None, None] if self.causal else None
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).flatten(1)
 
     if TYPE_CHECKING:
         __call__ = forward
@@ -79,13 +91,20 @@ class Block(nn.Module):
         self.norm_mlp = nn.LayerNorm(config.width)
         self.mlp = Mlp(config.width, int(config.width * config.mlp_ratio), config.activation)
 
-    def forward(self, x: Float[Tensor, "*n w"], packing: Packing | None = None) -> Float[Tensor, "*n w"]:
-        """Return the tokens after this block."""
-        x = x + self.attention(self.norm_attention(x), packing)
+    def forward(
+        self, x: Float[Tensor, "*n w"], packing: Packing | None = None, only: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "*m w"]:
+        """Return the tokens after this block; with ``only``, one of each row, ``b w``."""
+        kept = x if only is None else _chosen(x, packing, only)
+        x = kept + self.attention(self.norm_attention(x), packing, only)
         return x + self.mlp(self.norm_mlp(x))
 
     if TYPE_CHECKING:
         __call__ = forward
+
+
+def _chosen(x: Float[Tensor, "*n w"], packing: Packing | None, only: Int[Tensor, " b"]) -> Float[Tensor, "b w"]:
+    return x[torch.arange(len(x), device=x.device), only] if packing is None else x[packing.starts + only]
 
 
 @final
@@ -96,13 +115,19 @@ class Blocks(nn.ModuleList):
         super().__init__(Block(config, causal) for _ in range(config.layers))
         self.checkpointing = config.checkpointing
 
-    def forward(self, x: Float[Tensor, "*n w"], packing: Packing | None = None) -> Float[Tensor, "*n w"]:
-        """Return the tokens ``b n w`` after the last block; with a packing they are packed, ``N w``."""
-        for block in self:
+    def forward(
+        self, x: Float[Tensor, "*n w"], packing: Packing | None = None, only: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "*m w"]:
+        """Return the tokens ``b n w`` after the last block; with a packing they are packed, ``N w``.
+
+        With ``only``, one position of each row: the last block computes no other, and the result is ``b w``.
+        """
+        for index, block in enumerate(self):
+            chosen = only if index == len(self) - 1 else None
             if self.checkpointing and torch.is_grad_enabled():
-                x = cast(Tensor, checkpoint(block, x, packing, use_reentrant=False))
+                x = cast(Tensor, checkpoint(block, x, packing, chosen, use_reentrant=False))
             else:
-                x = block(x, packing)
+                x = block(x, packing, chosen)
         return x
 
     if TYPE_CHECKING:

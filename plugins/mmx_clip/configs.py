@@ -32,6 +32,9 @@ class TransformerConfig(EncoderConfig):
     """"quick_gelu" (x * sigmoid(1.702 x), the original CLIP) or "gelu" (H/14 and larger)."""
     checkpointing: bool = False
     """Recompute each block in the backward pass instead of keeping its activations: less memory, a third more work."""
+    tokens: Literal["all", "pooled"] = "all"
+    """"pooled" gives the pooled token alone, so that the last block computes no other: the same embedding for less work.
+    "all" gives all tokens too, which losses and fusions that read them need."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:

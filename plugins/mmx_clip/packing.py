@@ -15,6 +15,8 @@ class Packing:
     longest: int
     places: Int[Tensor, " N"]
     """Of each token among the b x t positions."""
+    starts: Int[Tensor, " b"]
+    """Of each text's first token among the N."""
 
     def pack(self, x: Float[Tensor, "b t w"]) -> Float[Tensor, "N w"]:
         """Return the real tokens."""
@@ -26,8 +28,8 @@ class Packing:
         return whole.index_copy(0, self.places, x).unflatten(0, (self.rows, self.longest))
 
 
-def packing(lengths: Int[Tensor, " b"]) -> Packing:
+def pack(lengths: Int[Tensor, " b"]) -> Packing:
     """Return the packing of texts of these lengths. On a GPU this waits for them."""
     longest = int(lengths.max())
     real = torch.arange(longest, device=lengths.device) < lengths[:, None]
-    return Packing(len(lengths), longest, real.flatten().nonzero().squeeze(1))
+    return Packing(len(lengths), longest, real.flatten().nonzero().squeeze(1), lengths.cumsum(0) - lengths)

@@ -14,7 +14,7 @@ from mmx.parts.encoder import Mode, TextEncoder
 from mmx.parts.sizes import Sizes
 from mmx_clip.blocks import Blocks
 from mmx_clip.configs import TextTransformerConfig
-from mmx_clip.packing import packing
+from mmx_clip.packing import Packing, pack
 
 
 @final
@@ -43,6 +43,7 @@ class TextTransformer(TextEncoder):
     Pooled is the token at the first end of text; tokens are all positions; both are after the last norm. Padding needs
     no mask: it stands behind the end of the text, where the causal mask hides it. So it need not be computed either:
     with ``padding = "skip"`` the linear layers see only real tokens, and ``tokens`` are zeros at the padding.
+    With ``tokens = "pooled"`` there are none.
     """
 
     def __init__(self, config: TextTransformerConfig, sizes: Sizes) -> None:
@@ -50,6 +51,7 @@ class TextTransformer(TextEncoder):
         self.width = config.width
         self.end = sizes.end if config.pool == "end" else None
         self.skip = config.padding == "skip"
+        self.pooled_only = config.tokens == "pooled"
         self.tokens = Tokens(sizes.vocabulary, sizes.context, config.width)
         self.layers = Blocks(config, causal=config.causal)
         self.layers.initialise()
@@ -62,8 +64,13 @@ class TextTransformer(TextEncoder):
                 f"the text encoder 'transformer' reads text alone; mode '{mode}' needs another text encoder"
             )
         pooled = self._pooled(words)
-        # Shapes on the meta device cannot depend on lengths.
-        tokens = self._packed(words, pooled) if self.skip and not words.ids.is_meta else self._all(words.ids)
+        packing = self._packing(words, pooled)
+        x = self.tokens(words.ids) if packing is None else packing.pack(self.tokens(words.ids[:, : packing.longest]))
+        if self.pooled_only:
+            return Encoded(pooled=self.norm(self.layers(x, packing, pooled)))
+        tokens = self.norm(self.layers(x, packing))
+        if packing is not None:
+            tokens = functional.pad(packing.unpack(tokens), (0, 0, 0, words.ids.shape[1] - packing.longest))
         return Encoded(tokens[torch.arange(len(tokens), device=tokens.device), pooled], tokens, words.mask)
 
     def _pooled(self, words: Words) -> Int[Tensor, " b"]:
@@ -71,18 +78,13 @@ class TextTransformer(TextEncoder):
             return torch.full_like(words.ids[:, 0], words.ids.shape[1] - 1)
         return (words.ids == self.end).int().argmax(dim=1)
 
-    def _all(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t w"]:
-        return self.norm(self.layers(self.tokens(ids)))
-
-    def _packed(self, words: Words, pooled: Int[Tensor, " b"]) -> Float[Tensor, "b t w"]:
-        """Compute the tokens up to each text's last one (and the one that is pooled); the others are zeros."""
+    def _packing(self, words: Words, pooled: Int[Tensor, " b"]) -> Packing | None:
+        """Return where the tokens are up to each text's last one (and the one that is pooled); None to compute all."""
+        if not self.skip or words.ids.is_meta:  # shapes on the meta device cannot depend on lengths
+            return None
         places = torch.arange(words.ids.shape[1], device=words.ids.device)
-        real = packing(torch.maximum((words.mask * places).amax(dim=1), pooled) + 1)
-        if len(real.places) == words.ids.numel():
-            return self._all(words.ids)
-        packed = real.pack(self.tokens(words.ids[:, : real.longest]))
-        tokens = real.unpack(self.norm(self.layers(packed, real)))
-        return functional.pad(tokens, (0, 0, 0, words.ids.shape[1] - real.longest))
+        found = pack(torch.maximum((words.mask * places).amax(dim=1), pooled) + 1)
+        return None if len(found.places) == words.ids.numel() else found
 
     @override
     def blocks(self) -> list[nn.Module]:

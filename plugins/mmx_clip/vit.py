@@ -52,7 +52,8 @@ class Patches(nn.Module):
 class Vit(ImageEncoder):
     """The vision transformer of CLIP, without its projection, which is the fusion's.
 
-    Pooled is the class token, tokens are all positions (class token first), both after the last norm.
+    Pooled is the class token, tokens are all positions (class token first; none with ``tokens = "pooled"``), both after
+    the last norm.
     Weights start as in the published code: PyTorch's defaults for the blocks, positions and class token with
     standard deviation ``width ** -0.5``.
 
@@ -69,6 +70,7 @@ class Vit(ImageEncoder):
             )
         self.width = config.width
         self.patches = Patches(config, sizes.image // config.patch)
+        self.pooled_only = config.tokens == "pooled"
         self.layers = Blocks(config, causal=False)
         self.norm = nn.LayerNorm(config.width)
 
@@ -76,7 +78,11 @@ class Vit(ImageEncoder):
     def forward(self, view: Pixels) -> Encoded:
         if view.hidden is not None:
             raise RecipeError("the image encoder 'vit' has no mask token, so it cannot read a view with hidden patches")
-        tokens = self.norm(self.layers(self.patches(view.pixels)))
+        patches = self.patches(view.pixels)
+        if self.pooled_only:
+            start = torch.zeros(len(patches), dtype=torch.int64, device=patches.device)
+            return Encoded(pooled=self.norm(self.layers(patches, only=start)))
+        tokens = self.norm(self.layers(patches))
         return Encoded(pooled=tokens[:, 0], tokens=tokens)
 
     @override

@@ -1,11 +1,12 @@
 """What the towers promise beyond their golden values."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmx.errors import RecipeError
 from mmx.parts.batch import Encoded, Pixels, Words
@@ -119,6 +120,44 @@ def test_skipping_padding_changes_neither_embedding_nor_any_gradient(
     for encoded in found:
         (encoded.pooled * weights).sum().backward()
     for (name, ours), theirs in zip(towers[0].named_parameters(), towers[1].parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"padding": "compute"}, {"padding": "compute", "causal": False, "pool": "last"}]
+)
+def test_the_pooled_token_alone_has_the_same_embedding_and_gradients(
+    options: dict[str, Any], checkpointing: bool
+) -> None:
+    towers = [text(tokens=tokens, checkpointing=checkpointing, **options) for tokens in ("pooled", "all")]
+    seen: list[torch.Size] = []
+    towers[0].layers[1].register_forward_hook(lambda block, inputs, output: seen.append(output.shape))
+    given = words(*CAPTIONS)
+    found = [tower(given) for tower in towers]
+    assert found[0].tokens is None and set(seen) == {torch.Size([4, 32])}
+    same_with_gradients(towers, [encoded.pooled for encoded in found])
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_class_token_alone_has_the_same_embedding_and_gradients(checkpointing: bool) -> None:
+    towers: list[Vit] = []
+    for tokens in ("pooled", "all"):
+        torch.manual_seed(0)
+        towers.append(Vit(VIT.model_copy(update={"tokens": tokens, "checkpointing": checkpointing}), SIZES).double())
+    view = Pixels(torch.randn(3, 3, 32, 32, dtype=torch.float64))
+    found = [tower(view) for tower in towers]
+    assert found[0].tokens is None and found[1].tokens is not None
+    same_with_gradients(towers, [encoded.pooled for encoded in found])
+
+
+def same_with_gradients(towers: Sequence[nn.Module], pooled: Sequence[Tensor]) -> None:
+    torch.testing.assert_close(pooled[0], pooled[1])
+    weights = torch.randn(pooled[0].shape, dtype=torch.float64)
+    for value in pooled:
+        (value * weights).sum().backward()
+    for (name, ours), theirs in zip(towers[0].named_parameters(), towers[1].parameters(), strict=True):
+        assert ours.grad is not None and ours.grad.abs().max() > 0, name
         torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
 
 
