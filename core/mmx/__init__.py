@@ -38,6 +38,7 @@ def run(
     out: str | Path = "runs",
     name: str | None = None,
     quiet: bool = False,
+    plugins: Sequence[str | Path] = (),
 ) -> RunResult:
     """Train from a recipe, as ``mmx run`` does, and return how it ended.
 
@@ -48,6 +49,7 @@ def run(
         out: the folder for run folders.
         name: the run folder's name.
         quiet: write nothing to the terminal.
+        plugins: plugins that are one Python file each, as given to ``--plugin``.
 
     Raises:
         mmx.errors.MmxError: the message says what to do.
@@ -62,6 +64,7 @@ def run(
         out=Path(out),
         name=name,
         quiet=quiet,
+        plugins=tuple(map(Path, plugins)),
     )
     say = (lambda message: None) if quiet else print
     prepared = prepare(request, say)
@@ -70,8 +73,13 @@ def run(
     return api.run(prepared, say)
 
 
-def load(path: str | Path, device: str = "cpu") -> LoadedModel:
+def load(path: str | Path, device: str = "cpu", *, plugins: Sequence[str | Path] = ()) -> LoadedModel:
     """Load the model of a run, or a model folder, to embed pictures and texts.
+
+    Args:
+        path: the folder.
+        device: where the model goes.
+        plugins: the plugin files that have parts of the model.
 
     Raises:
         mmx.errors.CheckpointError: there is no model there.
@@ -81,4 +89,4 @@ def load(path: str | Path, device: str = "cpu") -> LoadedModel:
     from mmx.plugins import Plugins
     from mmx.run.api import load_model
 
-    return load_model(Path(path), Plugins(), torch.device(device))
+    return load_model(Path(path), Plugins(files=tuple(map(Path, plugins))), torch.device(device))

@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, cast
 
 from pydantic import (
@@ -41,6 +42,18 @@ class PartConfig(Table):
         """Return a small form of these options that keeps every code path, for checks and smoke runs."""
         return self
 
+    @classmethod
+    def example(cls, name: str, folder: Path) -> Self:
+        """Return small options that work on any machine, for the conformance kit.
+
+        Override it where an option is needed, or where the part reads files: they are written into ``folder``.
+
+        Args:
+            name: the name that the part is registered under.
+            folder: an empty folder.
+        """
+        return cls(name=name).tiny()
+
 
 class Choices(ABC):
     """Knows which parts there are. The registries are passed as the context of a validation in this role."""
@@ -51,6 +64,14 @@ class Choices(ABC):
 
         Raises:
             PydanticCustomError: there is no such part, or two plugins claim it.
+        """
+
+    @abstractmethod
+    def enable(self, module: str) -> None:
+        """Use a plugin by its module, for its hooks.
+
+        Raises:
+            PydanticCustomError: it is not installed or cannot be used.
         """
 
 
@@ -159,8 +180,6 @@ class EvaluatorConfig(PartConfig):
 class TrackerConfig(PartConfig):
     """Options that every tracker has."""
 
-    always: ClassVar[bool] = False
-    """Whether every run has this tracker, also without a table for it."""
     speaks: ClassVar[bool] = False
     """Whether it writes to the terminal, and so is left out by ``--quiet``."""
 

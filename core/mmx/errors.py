@@ -21,6 +21,10 @@ class RecipeError(MmxError):
     exit_code: ClassVar[int] = 2
 
 
+class MissingPackageError(RecipeError):
+    """A part needs a package that is not installed; the message has the command that installs it."""
+
+
 class PluginError(MmxError):
     """A plugin does not import, clashes with another, or breaks its contract. Exit code 3."""
 
@@ -43,3 +47,7 @@ class TrainingError(MmxError):
     """Training cannot go on, for example because the loss is not finite. Exit code 6."""
 
     exit_code: ClassVar[int] = 6
+
+
+class PluginDeprecationWarning(DeprecationWarning):
+    """A plugin uses something of mmx's interface that will go: it works for two more minor versions."""

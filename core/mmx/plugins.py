@@ -1,28 +1,31 @@
-"""The plugins of one run: found by entry point, loaded one by one, and called one by one. The only user of pluggy."""
+"""The plugins of one run: known by entry point, imported when needed, called one by one. The only user of pluggy."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib
 import sys
-import traceback
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pluggy
+from typing_extensions import override
 
-from mmx import entries, hookspecs
+from mmx import files, hookspecs
+from mmx.admission import HOOKS as HOOKS
+from mmx.admission import cause, problem, refuse_other_parts
 from mmx.entries import PluginEntry, installed
-from mmx.errors import PluginError
-from mmx.registry import Registries
+from mmx.errors import PluginDeprecationWarning, PluginError
+from mmx.registry import Registries, Source
+from mmx.trace import Trace
 
 if TYPE_CHECKING:
     from mmx.parts.evaluator import Result
     from mmx.run.events import Outcome, Run, Step
-
-HOOKS: Final = tuple(name for name in vars(hookspecs) if name.startswith("mmx_"))
 
 
 @dataclass(frozen=True)
@@ -37,45 +40,94 @@ class Fault:
         return f"{self.plugin}: {self.hook} failed and is ignored: {self.error}"
 
 
-class Plugins:
-    """Plugins, and the registries that they filled. Made for each run; nothing is kept between two of them.
+class Plugins(Source):
+    """Plugins, and the registries that they fill. Made for each run; nothing is kept between two of them.
 
-    A plugin that cannot be loaded is listed with the reason, and whatever it had registered is dropped: only a run
-    that needs one of its parts fails.
+    Installed plugins are known by their metadata. One is imported when a part of it is asked for, or when it is
+    enabled by name; one that cannot be loaded is listed with the reason, and only a run that needs it fails.
 
     Args:
         extra: plugins that are not installed, by name: modules or objects with hook implementations.
-        discover: whether installed plugins are loaded.
-        say: is told once of each observer that fails.
+        files: plugins that are one Python file each.
+        discover: whether installed plugins are known.
+        say: is told once of each observer that fails, and of what a plugin uses that will go.
+        trace: is told of every import and hook call.
+
+    Raises:
+        PluginError: one of the files cannot be loaded.
     """
 
     def __init__(
         self,
         extra: Mapping[str, object] | None = None,
         *,
+        files: Sequence[Path] = (),
         discover: bool = True,
         say: Callable[[str], None] | None = None,
+        trace: Callable[[str], None] | None = None,
     ) -> None:
-        self.registries = Registries()
-        self.entries: list[PluginEntry] = []
+        self.registries = Registries(self)
         self.faults: list[Fault] = []
+        self._known: dict[str, PluginEntry] = {}
         self._say = say or _complain
+        self._trace = Trace(trace)
         self._manager = pluggy.PluginManager("mmx")
         self._manager.add_hookspecs(hookspecs)
         for entry in installed() if discover else ():
-            self._admit(entry, entry.load)
+            self._known[entry.owner] = entry
         for name, plugin in (extra or {}).items():
             self._admit(PluginEntry(name), lambda plugin=plugin: plugin)
+        self.files = [self._take(path) for path in files]
 
     @property
-    def usable(self) -> list[PluginEntry]:
+    def entries(self) -> list[PluginEntry]:
+        """All plugins, and what is known of each so far."""
+        return list(self._known.values())
+
+    @property
+    def loaded(self) -> list[PluginEntry]:
         """The plugins that are in use."""
-        return [entry for entry in self.entries if entry.status == "usable"]
+        return [entry for entry in self.entries if entry.status == "loaded"]
 
     @property
     def unusable(self) -> list[PluginEntry]:
         """The plugins that are broken or incompatible, with the reason."""
-        return [entry for entry in self.entries if entry.status != "usable"]
+        return [entry for entry in self.entries if not entry.usable]
+
+    def load_all(self) -> None:
+        """Import every plugin, to know what is broken."""
+        for entry in self.entries:
+            self.summon(entry.owner)
+
+    @override
+    def listed(self, kind: str) -> Mapping[str, Sequence[str]]:
+        owners: dict[str, list[str]] = {}
+        for entry in self.entries:
+            for name in (name for known, name in entry.parts if known == kind):
+                owners.setdefault(name, []).append(entry.owner)
+        # One that is refused by its metadata takes no name from one that can be used.
+        return {
+            name: [owner for owner in claims if self._known[owner].status != "incompatible"] or claims
+            for name, claims in owners.items()
+        }
+
+    @override
+    def summon(self, owner: str) -> str:
+        entry = self._known.get(owner)
+        if entry is not None and entry.status == "listed":
+            entry = self._admit(entry, entry.load)
+        return "" if entry is None else entry.reason
+
+    @override
+    def enable(self, module: str) -> str:
+        owners = [entry.owner for entry in self.entries if entry.module == module]
+        if owners:
+            reason = self.summon(owners[0])
+            return reason and f"the plugin {owners[0]} cannot be used: {reason}"
+        known = sorted(entry.module for entry in self.entries)
+        close = difflib.get_close_matches(module, known, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        return f"no plugin '{module}' is installed{hint} (known: {', '.join(known) or 'none'})"
 
     def add(self, plugin: object, name: str) -> None:
         """Register an object with hook implementations, such as a tracker.
@@ -86,7 +138,7 @@ class Plugins:
         try:
             self._connect(plugin, name)
         except Exception as error:
-            raise PluginError(f"{name}: {_cause(error)}") from error
+            raise PluginError(f"{name}: {cause(error)}") from error
 
     def remove(self, name: str) -> None:
         """Forget a plugin that was added."""
@@ -108,34 +160,61 @@ class Plugins:
         """Call ``mmx_run_end`` of every plugin."""
         self._observe("mmx_run_end", run=run, outcome=outcome)
 
-    def _admit(self, entry: PluginEntry, load: Callable[[], object]) -> None:
-        if entry.status == "usable":
-            try:
-                # What a plugin prints must not end up in the middle of --json.
-                with contextlib.redirect_stdout(sys.stderr):
-                    self._register(entry, load())
-            except (Exception, SystemExit) as error:
-                entry = replace(entry, status="broken", reason=_cause(error))
-                self.registries.drop(entry.owner)
-                if self._manager.has_plugin(entry.owner):
-                    self._manager.unregister(name=entry.owner)
-        self.entries.append(entry)
-        if entry.status != "usable":
-            self.registries.absent.append(f"{entry.owner}: {entry.reason}")
+    def _take(self, path: Path) -> files.PluginFile:
+        """Load a plugin file; unlike an installed plugin, it was asked for, so that nothing goes on without it."""
+        name = str(path)
+        entry = self._admit(PluginEntry(name), lambda: files.load(path))
+        if not entry.usable:
+            prefix = "" if entry.reason.startswith("--plugin ") else f"--plugin {path}: "
+            raise PluginError(f"{prefix}{entry.reason}")
+        return files.PluginFile(path.absolute(), files.sha256_of(sys.modules[path.stem]))
 
-    def _register(self, entry: PluginEntry, plugin: object) -> None:
+    def _admit(self, entry: PluginEntry, load: Callable[[], object]) -> PluginEntry:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PluginDeprecationWarning)
+            entry = self._loaded(entry, load)
+        notes = [warning for warning in caught if issubclass(warning.category, PluginDeprecationWarning)]
+        for warning in caught:
+            if warning not in notes:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        entry = replace(entry, deprecated=tuple(dict.fromkeys(str(note.message) for note in notes)))
+        for note in entry.deprecated:
+            self._say(f"{entry.owner}: {note}")
+        self._known[entry.owner] = entry
+        return entry
+
+    def _loaded(self, entry: PluginEntry, load: Callable[[], object]) -> PluginEntry:
+        try:
+            # What a plugin prints must not end up in the middle of --json.
+            with contextlib.redirect_stdout(sys.stderr):
+                plugin = self._trace.call(entry.owner, "import", {}, load)
+                hooks = self._register(entry, plugin)
+        except (Exception, SystemExit) as error:
+            self.registries.drop(entry.owner)
+            if self._manager.has_plugin(entry.owner):
+                self._manager.unregister(name=entry.owner)
+            return replace(entry, status="broken", reason=cause(error))
+        parts = tuple(sorted((part.kind, part.name) for part in self.registries.registered(entry.owner)))
+        return replace(entry, status="loaded", parts=parts, hooks=hooks)
+
+    def _register(self, entry: PluginEntry, plugin: object) -> tuple[str, ...]:
         self._connect(plugin, entry.owner)
         for call in self._manager.hook.mmx_register.get_hookimpls():
             if call.plugin is plugin:
-                call.function(*[self.registries.owned_by(entry.owner) for _ in call.argnames])
+                values = {name: self.registries.owned_by(entry.owner) for name in call.argnames}
+                self._trace.call(entry.owner, "mmx_register", values, partial(call.function, *values.values()))
+        if entry.distribution:
+            registered = {(part.kind, part.name) for part in self.registries.registered(entry.owner)}
+            refuse_other_parts(entry, registered)
+        return tuple(sorted(caller.name for caller in self._manager.get_hookcallers(plugin) or ()))
 
     def _connect(self, plugin: object, name: str) -> None:
         """Register with pluggy, and refuse what pluggy lets pass: misspelt hooks, wrappers, no hook at all."""
         self._manager.register(plugin, name=name)
         try:
-            problem = _problem(plugin, self._manager.get_hookcallers(plugin) or [])
-            if problem:
-                raise PluginError(problem)
+            wrong = problem(plugin, self._manager.get_hookcallers(plugin) or [])
+            if wrong:
+                raise PluginError(wrong)
             self._manager.check_pending()
         except Exception:
             self._manager.unregister(name=name)
@@ -143,40 +222,14 @@ class Plugins:
 
     def _observe(self, hook: str, **values: object) -> None:
         for call in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            given = [values[name] for name in call.argnames]
             try:
-                call.function(*[values[name] for name in call.argnames])
+                self._trace.call(call.plugin_name, hook, values, partial(call.function, *given))
             except (Exception, SystemExit) as error:
                 fault = Fault(call.plugin_name, hook, f"{type(error).__name__}: {error}")
                 if not any((known.plugin, known.hook) == (fault.plugin, hook) for known in self.faults):
                     self.faults.append(fault)
                     self._say(str(fault))
-
-
-def _problem(plugin: object, callers: list[pluggy.HookCaller]) -> str:
-    for caller in callers:
-        own = [call for call in caller.get_hookimpls() if call.plugin is plugin]
-        if not caller.has_spec() and not all(call.optionalhook for call in own):
-            close = difflib.get_close_matches(caller.name, HOOKS, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            return f"there is no hook '{caller.name}'{hint} (hooks: {', '.join(HOOKS)})"
-        if any(call.wrapper or call.hookwrapper for call in own):
-            return f"{caller.name} is a hook wrapper; mmx has none, write a plain hook"
-    marked = {caller.name for caller in callers}
-    unmarked = [hook for hook in HOOKS if hook not in marked and hasattr(plugin, hook)]
-    if unmarked:
-        return f"{unmarked[0]} is not marked with @mmx.hookimpl"
-    return "" if callers else "it implements no hook; functions are marked with @mmx.hookimpl"
-
-
-def _cause(error: BaseException) -> str:
-    """Put an error in one line, with the place in the plugin's code that it came from."""
-    text = " ".join(str(error).split()) or "no message"
-    if isinstance(error, PluginError):
-        return text
-    own = (__file__, entries.__file__, pluggy.__path__[0], importlib.__path__[0], "<frozen")
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(own)]
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {text}{place}"
 
 
 def _complain(text: str) -> None:

@@ -1,91 +1,21 @@
-"""Registries: names, summaries and config classes of parts, with lazy references to the parts themselves."""
+"""Registries: which parts there are, by kind and name, and who has them."""
 
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Final, cast
 
 from pydantic_core import PydanticCustomError
+from typing_extensions import override
 
-from mmx.config import (
-    Choices,
-    DatasetConfig,
-    EncoderConfig,
-    EvaluatorConfig,
-    LossConfig,
-    PartConfig,
-    TrackerConfig,
-    TransformConfig,
-)
+from mmx.config import Choices, PartConfig
 from mmx.errors import PluginError
+from mmx.kinds import CONFIGS, KINDS, NAME, REFERENCE, Entry
 
-KINDS: Final[dict[str, str]] = {
-    "image_encoder": "mmx.parts.encoder:ImageEncoder",
-    "text_encoder": "mmx.parts.encoder:TextEncoder",
-    "fusion": "mmx.parts.fusion:Fusion",
-    "loss": "mmx.parts.loss:Loss",
-    "dataset": "mmx.parts.dataset:Dataset",
-    "image_transform": "mmx.parts.transform:ImageTransform",
-    "text_transform": "mmx.parts.transform:TextTransform",
-    "tokenizer": "mmx.parts.tokenizer:Tokenizer",
-    "evaluator": "mmx.parts.evaluator:Evaluator",
-    "engine": "mmx.parts.engine:Engine",
-    "tracker": "mmx.parts.tracker:Tracker",
-}
-"""Every kind of part, and the contract it fulfils. The contracts import torch, so they are named, not imported."""
-
-CONFIGS: Final[dict[str, type[PartConfig]]] = {
-    "image_encoder": EncoderConfig,
-    "text_encoder": EncoderConfig,
-    "loss": LossConfig,
-    "dataset": DatasetConfig,
-    "image_transform": TransformConfig,
-    "text_transform": TransformConfig,
-    "evaluator": EvaluatorConfig,
-    "tracker": TrackerConfig,
-}
-"""What a part's options derive from, by kind; PartConfig where a kind is not listed."""
-
-NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-REFERENCE: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered part: its name, what it is, its options, and where the part itself is found."""
-
-    kind: str
-    name: str
-    summary: str
-    config: type[PartConfig]
-    part: str
-    """``module:Class``, imported when the part is built."""
-    owner: str
-    """The distribution (or file) whose plugin registered the part."""
-
-    def load(self) -> type:
-        """Import the part and check that it fulfils the contract of its kind."""
-        found = _locate(self.part, self.describe())
-        contract = cast(type, _locate(KINDS[self.kind], "the core"))
-        if not (isinstance(found, type) and issubclass(found, contract)):
-            raise PluginError(f"{self.describe()}: {self.part} is not a subclass of {KINDS[self.kind]}")
-        return found
-
-    def describe(self) -> str:
-        """Name the part and its owner, for messages."""
-        return f"{self.kind} '{self.name}' of {self.owner}"
-
-
-def _locate(reference: str, owner: str) -> object:
-    module, _, attribute = reference.partition(":")
-    try:
-        return getattr(import_module(module), attribute)
-    except Exception as error:
-        raise PluginError(f"{owner}: cannot import {reference}: {type(error).__name__}: {error}") from error
+Claim = tuple[str, str]
+"""A part's name and its owner."""
 
 
 @dataclass(frozen=True)
@@ -97,26 +27,65 @@ class Refusal:
     """Whether a plugin is to blame rather than whoever wrote the name."""
 
 
+class Source(ABC):
+    """Knows what plugins list in their metadata, and imports one when a part of it is asked for."""
+
+    @abstractmethod
+    def listed(self, kind: str) -> Mapping[str, Sequence[str]]:
+        """Return the owners that list a part of this kind, by the part's name."""
+
+    @abstractmethod
+    def summon(self, owner: str) -> str:
+        """Import a plugin, once. Return why it cannot be used, or nothing."""
+
+    @abstractmethod
+    def enable(self, module: str) -> str:
+        """Import the plugin of a module, once. Return why it cannot be used, or nothing."""
+
+
+class Nowhere(Source):
+    """No plugin is installed: there is what was registered."""
+
+    @override
+    def listed(self, kind: str) -> Mapping[str, Sequence[str]]:
+        return {}
+
+    @override
+    def summon(self, owner: str) -> str:
+        return ""
+
+    @override
+    def enable(self, module: str) -> str:
+        return f"no plugin '{module}' is installed"
+
+
 @dataclass
 class Registry:
-    """The parts of one kind, by name. A name that two owners claim belongs to neither."""
+    """The parts of one kind, by name. A name that two owners claim belongs to neither.
+
+    A part is known by its plugin's metadata; the plugin is imported when the part is asked for.
+    """
 
     kind: str
-    absent: list[str]
-    """Plugins that could not be loaded and why, one line for each; shared by all registries."""
-    claims: dict[str, list[Entry]] = field(default_factory=dict[str, list[Entry]])
+    source: Source
+    entries: dict[Claim, Entry] = field(default_factory=dict[Claim, Entry])
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self.claims[name][0] for name in sorted(self.claims) if len(self.claims[name]) == 1)
+        """Yield the parts that can be used; imports every plugin that has one of this kind."""
+        return iter([self[name] for name in self.names() if self.refusal(name) is None])
 
     def __contains__(self, name: str) -> bool:
-        return len(self.claims.get(name, ())) == 1
+        return self.refusal(name) is None
 
     def __getitem__(self, name: str) -> Entry:
         refusal = self.refusal(name)
         if refusal:
             raise PluginError(refusal.text)
-        return self.claims[name][0]
+        return next(entry for entry in self.entries.values() if entry.name == name)
+
+    def names(self) -> list[str]:
+        """Return the names there are; imports nothing."""
+        return sorted({*self.source.listed(self.kind), *(entry.name for entry in self.entries.values())})
 
     def add(self, entry: Entry) -> None:
         """Add an entry.
@@ -124,46 +93,51 @@ class Registry:
         Raises:
             PluginError: its owner registered the name already.
         """
-        claims = self.claims.setdefault(entry.name, [])
-        if any(claim.owner == entry.owner for claim in claims):
+        if (entry.name, entry.owner) in self.entries:
             raise PluginError(f"{entry.owner} registers the {self.kind} '{entry.name}' twice")
-        claims.append(entry)
+        self.entries[entry.name, entry.owner] = entry
 
     def drop(self, owner: str) -> None:
         """Forget what an owner registered."""
-        kept = {name: [claim for claim in claims if claim.owner != owner] for name, claims in self.claims.items()}
-        self.claims = {name: claims for name, claims in kept.items() if claims}
+        self.entries = {claim: entry for claim, entry in self.entries.items() if entry.owner != owner}
 
     def clashes(self) -> list[str]:
-        """Return a line on every name that two plugins claim."""
-        taken = [name for name in sorted(self.claims) if len(self.claims[name]) > 1]
-        return [refusal.text for refusal in map(self.refusal, taken) if refusal]
+        """Return a line on every name that two plugins claim; imports nothing."""
+        return [self._clash(name) for name in self.names() if len(self._owners(name)) > 1]
 
     def refusal(self, name: str) -> Refusal | None:
-        """Say why a name cannot be used, which one may have been meant, and who may have had it; None if it can."""
-        owners = sorted(claim.owner for claim in self.claims.get(name, ()))
-        if len(owners) == 1:
-            return None
-        if owners:
-            both = " and ".join(owners)
-            return Refusal(f"two plugins register the {self.kind} '{name}': {both}; uninstall one of them", plugin=True)
-        close = difflib.get_close_matches(name, self.claims, n=1)
+        """Say why a name cannot be used and which one may have been meant; None if it can. Imports its plugin."""
+        owners = self._owners(name)
+        if len(owners) > 1:
+            return Refusal(self._clash(name), plugin=True)
+        if not owners:
+            return Refusal(self._unknown(name), plugin=False)
+        reason = self.source.summon(owners[0])
+        if reason:
+            return Refusal(f"the {self.kind} '{name}' is of {owners[0]}, which cannot be used: {reason}", plugin=True)
+        return None
+
+    def _owners(self, name: str) -> list[str]:
+        registered = (owner for known, owner in self.entries if known == name)
+        return sorted({*self.source.listed(self.kind).get(name, ()), *registered})
+
+    def _clash(self, name: str) -> str:
+        both = " and ".join(self._owners(name))
+        return f"two plugins register the {self.kind} '{name}': {both}; uninstall or leave out one of them"
+
+    def _unknown(self, name: str) -> str:
+        names = self.names()
+        close = difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
-        known = ", ".join(sorted(self.claims)) or "none"
-        lines = [f"no {self.kind} '{name}'{hint} (known: {known})"]
-        if self.absent:
-            lines += ["  it may belong to a plugin that is installed but cannot be used:"]
-            lines += [f"  - {plugin}" for plugin in self.absent]
-        return Refusal("\n".join(lines), plugin=bool(self.absent) and not close)
+        return f"no {self.kind} '{name}'{hint} (known: {', '.join(names) or 'none'})"
 
 
 class Registries(Choices):
     """All registries, one for each kind, and the door through which a plugin adds to them."""
 
-    def __init__(self) -> None:
-        self.absent: list[str] = []
-        """Plugins that could not be loaded and why: what they would have registered is unknown."""
-        self.kinds: dict[str, Registry] = {kind: Registry(kind, self.absent) for kind in KINDS}
+    def __init__(self, source: Source | None = None) -> None:
+        self.source = source or Nowhere()
+        self.kinds: dict[str, Registry] = {kind: Registry(kind, self.source) for kind in KINDS}
 
     def __getitem__(self, kind: str) -> Registry:
         return self.kinds[kind]
@@ -172,13 +146,25 @@ class Registries(Choices):
         for registry in self.kinds.values():
             yield from registry
 
+    @override
     def choose(self, kind: str, name: str) -> type[PartConfig]:
-        """Return the options of a part; see :class:`mmx.config.Choices`."""
         refusal = self.kinds[kind].refusal(name)
         if refusal:
             # The text goes in as a value, since the second argument is a template and names may hold braces.
             raise PydanticCustomError("part_plugin" if refusal.plugin else "part", "{text}", {"text": refusal.text})
         return self.kinds[kind][name].config
+
+    @override
+    def enable(self, module: str) -> None:
+        reason = self.source.enable(module)
+        if reason:
+            raise PydanticCustomError("part_plugin", "{text}", {"text": reason})
+
+    def registered(self, owner: str) -> list[Entry]:
+        """Return what an owner has registered; imports nothing."""
+        return [
+            entry for registry in self.kinds.values() for entry in registry.entries.values() if entry.owner == owner
+        ]
 
     def owned_by(self, owner: str) -> Registrar:
         """Return the ``register`` callable that is handed to one plugin."""

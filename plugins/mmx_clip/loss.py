@@ -16,7 +16,14 @@ from mmx_clip.contrastive import Groups, contrastive
 
 @final
 class ClipLoss(Compare):
-    """This rank's images against the texts of all ranks, in both directions; see :func:`contrastive`."""
+    """CLIP's symmetric InfoNCE (Radford et al. 2021, arXiv:2103.00020, figure 3), over the global batch of B pairs.
+
+    With unit embeddings I and T and the learned scale s = 1 / temperature:
+
+        L = -1/2B sum_i [ log softmax_j(s I_i T_j)_i + log softmax_j(s I_j T_i)_i ]
+
+    Each rank returns the mean over its own rows, against the rows of all.
+    """
 
     def __init__(self, config: ClipLossConfig, sizes: Sizes) -> None:
         super().__init__()

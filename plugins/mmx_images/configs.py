@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
+from typing_extensions import override
 
 from mmx.config import TransformConfig
 
@@ -129,3 +131,9 @@ class MlmConfig(TransformConfig):
         if self.masked + self.random > 1:
             raise ValueError(f"masked + random = {self.masked + self.random:.4g}, more than 1")
         return self
+
+    @override
+    @classmethod
+    def example(cls, name: str, folder: Path) -> Self:
+        """Return options that mask every second word of a view, with an id that is in any vocabulary."""
+        return cls(name=name, of="clean", mask=1, share=0.5)

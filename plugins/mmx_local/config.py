@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
+
+from typing_extensions import override
 
 from mmx.config import PartConfig
 
@@ -16,3 +19,9 @@ class LocalConfig(PartConfig):
     """fp32, or autocast to bf16 or fp16; "auto" is fp32 on a CPU and bf16 on a GPU that has it, else fp16."""
     compile: bool = False
     """Compile the towers with torch.compile: slower to start, quicker steps."""
+
+    @override
+    @classmethod
+    def example(cls, name: str, folder: Path) -> Self:
+        """Return options that train on a CPU in full precision."""
+        return cls(name=name, device="cpu", precision="fp32")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, final
 
 from typing_extensions import override
@@ -45,7 +46,9 @@ class Emoji(Dataset):
     def read(self, index: int) -> Sample:
         if index not in self._kept:
             self._kept[index] = self._read(index)
-        return self._kept[index]
+        kept = self._kept[index]
+        # A copy: whoever draws into a picture must not change what the next epoch reads.
+        return replace(kept, image=None if kept.image is None else kept.image.copy())
 
     def _read(self, index: int) -> Sample:
         key, image, caption = self._shards.members(self._indices[index])

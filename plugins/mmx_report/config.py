@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from mmx.config import TrackerConfig
 
 
 class ReportConfig(TrackerConfig):
     """The HTML report of a run."""
-
-    always: ClassVar[bool] = True
 
     live: bool = True
     """Write the report at each evaluation too, not only at the end of the run."""

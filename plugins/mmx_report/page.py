@@ -113,11 +113,13 @@ def _toml(text: str) -> str:
 
 def _commands(story: Story) -> str:
     folder = shlex.quote(short(story.folder))
-    pairs = [("train again", f"mmx run {folder}/resolved.toml")]
+    names = sorted(path.name for path in (story.folder / "plugins").glob("*.py"))
+    files = "".join(f" --plugin {folder}/plugins/{shlex.quote(name)}" for name in names)
+    pairs = [("train again", f"mmx run {folder}/resolved.toml{files}")]
     if story.end.get("status") != "finished":
-        pairs.insert(0, ("go on", f"mmx run --resume {folder}"))
+        pairs.insert(0, ("go on", f"mmx run --resume {folder}{files}"))
     if story.recipe.get("evaluators"):
-        pairs.insert(0, ("evaluate", f"mmx eval {folder}"))
+        pairs.insert(0, ("evaluate", f"mmx eval {folder}{files}"))
     said = "".join(f"<pre><i># {name}</i>\n{escape(command)}</pre>" for name, command in pairs)
     where = "<p>From the folder the run was started in.</p>"
     return f'<section><h2>Go on</h2>{where}<div class="card commands">{said}</div></section>'

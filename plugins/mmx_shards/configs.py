@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator
 from typing_extensions import override
@@ -31,6 +32,16 @@ class ShardsConfig(DatasetConfig):
     def _can_be_expanded(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         expand_all(urls)
         return urls
+
+    @override
+    @classmethod
+    def example(cls, name: str, folder: Path) -> Self:
+        """Write two small shards, with one sample that cannot be decoded, and return options that read them."""
+        from mmx_shards.example import write_shard
+
+        for shard in range(2):
+            write_shard(folder / f"{shard:05d}.tar", shard)
+        return cls(name=name, urls=(str(folder / "{00000..00001}.tar"),))
 
     @override
     def absent(self) -> str:

@@ -12,7 +12,6 @@ from mmx.config import TrackerConfig
 class TerminalConfig(TrackerConfig):
     """What is written to the terminal while a run goes on."""
 
-    always: ClassVar[bool] = True
     speaks: ClassVar[bool] = True
 
     every: Annotated[int, Field(ge=1)] = 50

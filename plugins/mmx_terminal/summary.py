@@ -63,13 +63,16 @@ def next_commands(run: Run, finished: bool, report: bool) -> list[str]:
     """Return up to three commands worth trying after a run, as they can be typed."""
     folder = wording.short(run.folder)
     commands = [_open(f"{folder}/report.html")] if report else []
+    files = [word for name in run.plugin_files for word in ("--plugin", f"{folder}/plugins/{name}")]
     if finished:
         evaluate = (
-            ["mmx", "eval", folder] if run.recipe.get("evaluators") else ["mmx", "recipe", "schema", "evaluators"]
+            ["mmx", "eval", folder, *files]
+            if run.recipe.get("evaluators")
+            else ["mmx", "recipe", "schema", "evaluators"]
         )
         commands.append(shlex.join(evaluate))
         sibling = _sibling(run.argv)
-        longer = [f"{folder}/resolved.toml", "--set", _twice(run)]
+        longer = [f"{folder}/resolved.toml", *files, "--set", _twice(run)]
         commands.append(shlex.join(["mmx", "run", *([sibling] if sibling else longer)]))
     return commands
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
+
+from typing_extensions import override
 
 from mmx.config import TrackerConfig
 
@@ -22,3 +25,9 @@ class WandbConfig(TrackerConfig):
     """Online, offline (uploaded later with ``wandb sync``), or online only where there is a key."""
     log_pictures: bool = True
     """Send the pictures of each evaluation, with truth and guesses, as tables."""
+
+    @override
+    @classmethod
+    def example(cls, name: str, folder: Path) -> Self:
+        """Return options that send nothing over the network."""
+        return cls(name=name, mode="offline")

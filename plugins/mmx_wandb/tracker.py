@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from typing import final
 
-from mmx.errors import MmxError, RecipeError
+from mmx.errors import MissingPackageError, MmxError
 from mmx.hookspecs import hookimpl
 from mmx.parts.tracker import Tracker
 from mmx.run.events import Run
@@ -26,7 +26,7 @@ class WandbTracker(Tracker):
     def __init__(self, config: WandbConfig, limits: Limits | None = None) -> None:
         found = find_spec("wandb")
         if found is None or found.origin is None:  # a folder named wandb has no origin
-            raise RecipeError(
+            raise MissingPackageError(
                 f"the tracker '{config.name}' needs the package wandb: pip install 'mmx[wandb]', "
                 "or leave it out with --set trackers.wandb.enabled=false"
             )

@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,15 @@ sys.path.insert(0, str(Path(__file__).parent))  # throw-away parts, shared by th
 import throwaway
 from mmx.recipe import Recipe, load
 from mmx.registry import Registries
+from mmx.testing.pair import Pair
 from throwaway import Load, Write
+
+
+@pytest.fixture(scope="session")
+def pair() -> Iterator[Pair]:
+    both = Pair(strict=True)
+    yield both
+    both.stop()
 
 
 @pytest.fixture

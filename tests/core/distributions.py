@@ -28,10 +28,10 @@ def install(
     group: str = "mmx.plugins.v1",
     entry_points: str | None = None,
 ) -> None:
-    """Make a distribution with one module and one entry point, both of its name."""
+    """Make a distribution with one module of its name, whose entry point lists one loss."""
     module = name.replace("-", "_")
     (folder / f"{module}.py").write_text(code.replace("{part}", part).replace("{module}", module))
     info = folder / f"{module}-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (info / "entry_points.txt").write_text(entry_points or f"[{group}]\n{module} = {module}\n")
+    (info / "entry_points.txt").write_text(entry_points or f"[{group}]\nloss.{part} = {module}\n")

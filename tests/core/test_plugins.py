@@ -1,18 +1,21 @@
 """Plugins: found, loaded and called one by one; none can break mmx or another plugin."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pluggy
 import pytest
 
 import throwaway
 from distributions import MODULE, install
-from mmx.errors import PluginError
+from mmx.errors import PluginDeprecationWarning, PluginError
 from mmx.hookspecs import hookimpl
 from mmx.plugins import Plugins
+from mmx.recipe import load
 from mmx.registry import Registrar
 
 RUN: Any = SimpleNamespace(name="run")
@@ -31,9 +34,17 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    """Modules of other tests' files are not there."""
+    for name in [name for name in sys.modules if name.startswith("toy")]:
+        del sys.modules[name]
+
+
 def reason(plugins: Plugins, name: str) -> str:
-    (entry,) = [entry for entry in plugins.entries if entry.name == name]
-    assert entry.status != "usable"
+    plugins.load_all()
+    (entry,) = [entry for entry in plugins.entries if entry.module == name]
+    assert not entry.usable
     return entry.reason
 
 
@@ -78,13 +89,13 @@ def test_installed_plugins_are_found(site: Path) -> None:
     install(site, "toy-losses", version="2.1")
     plugins = Plugins()
     assert plugins.registries["loss"]["toy"].owner == "toy-losses 2.1 (toy_losses)"
-    assert "toy-losses 2.1 (toy_losses)" in [entry.owner for entry in plugins.usable]
+    assert "toy-losses 2.1 (toy_losses)" in [entry.owner for entry in plugins.loaded]
 
 
 def test_plugins_given_by_hand() -> None:
     plugins = Plugins({"throwaway": throwaway}, discover=False)
     assert plugins.registries["image_encoder"]["vit"].owner == "throwaway"
-    assert [entry.name for entry in plugins.entries] == ["throwaway"]
+    assert [entry.module for entry in plugins.entries] == ["throwaway"]
 
 
 def test_nothing_is_kept_between_two_of_them() -> None:
@@ -127,36 +138,154 @@ def test_broken_plugins_break_nothing(site: Path, code: str, expected: str) -> N
     assert expected.replace("{site}", str(site)) in reason(plugins, "toy")
     assert "toy" not in plugins.registries["loss"]
     assert "other" in plugins.registries["loss"]
-    with pytest.raises(PluginError, match=r"(?s)no loss 'mine'.*\n  - toy 1\.0 \(toy\): "):
-        plugins.registries["loss"]["mine"]
+    with pytest.raises(PluginError, match=r"the loss 'toy' is of toy 1\.0 \(toy\), which cannot be used: "):
+        plugins.registries["loss"]["toy"]
 
 
 def test_what_a_broken_plugin_had_registered_is_dropped(site: Path) -> None:
     install(site, "toy", code=MODULE + "    raise RuntimeError('half way')\n", part="clash")
-    install(site, "toy-other", part="clash")
     plugins = Plugins()
-    assert plugins.registries["loss"]["clash"].owner == "toy-other 1.0 (toy_other)"
+    assert "half way" in reason(plugins, "toy")
+    assert list(plugins.registries) == [part for part in plugins.registries if part.owner != "toy 1.0 (toy)"]
+    assert plugins.registries.registered("toy 1.0 (toy)") == []
 
 
 def test_a_broken_plugin_is_not_called(site: Path) -> None:
     install(site, "toy", code=MODULE + "    1 / 0\n\n@hookimpl\ndef mmx_run_start():\n    raise RuntimeError\n")
     plugins = Plugins(say=lambda text: None)
+    plugins.load_all()
     plugins.run_start(RUN)
     assert plugins.faults == []
 
 
-def test_two_plugins_with_one_part_are_both_named(site: Path) -> None:
-    install(site, "toy-b")
-    install(site, "toy-a")
-    with pytest.raises(PluginError, match=r"toy-a 1\.0 \(toy_a\) and toy-b 1\.0 \(toy_b\); uninstall one of them"):
+@pytest.mark.parametrize("order", [("toy-a", "toy-b"), ("toy-b", "toy-a")])
+def test_two_plugins_with_one_part_are_both_named_and_neither_is_imported(site: Path, order: tuple[str, ...]) -> None:
+    for name in order:
+        install(site, name)
+    with pytest.raises(PluginError, match=r"toy-a 1\.0 \(toy_a\) and toy-b 1\.0 \(toy_b\); uninstall or leave out"):
         Plugins().registries["loss"]["toy"]
+    assert not {"toy_a", "toy_b"} & set(sys.modules)
 
 
-def test_two_entry_points_of_one_module(site: Path) -> None:
-    install(site, "toy", entry_points="[mmx.plugins.v1]\na = toy\nb = toy\n")
+def test_a_plugin_is_imported_when_a_part_of_it_is_asked_for(site: Path) -> None:
+    install(site, "toy-used", part="used")
+    install(site, "toy-unused", part="unused")
     plugins = Plugins()
-    assert "already registered" in reason(plugins, "b")
-    assert plugins.registries["loss"]["toy"].owner == "toy 1.0 (a)"
+    assert {"used", "unused"} <= set(plugins.registries["loss"].names())
+    with pytest.raises(PluginError, match="no loss 'usd'; did you mean 'used'"):
+        plugins.registries["loss"]["usd"]
+    assert not {"toy_used", "toy_unused"} & set(sys.modules)
+    assert plugins.registries["loss"]["used"].owner == "toy-used 1.0 (toy_used)"
+    assert "toy_used" in sys.modules and "toy_unused" not in sys.modules
+    assert [entry.module for entry in plugins.loaded] == ["toy_used"]
+
+
+def test_one_that_is_refused_by_its_metadata_takes_no_name(site: Path) -> None:
+    install(site, "toy-old", group="mmx.plugins.v0")
+    install(site, "toy-new")
+    assert Plugins().registries["loss"]["toy"].owner == "toy-new 1.0 (toy_new)"
+
+
+def test_the_interface_that_is_spoken_is_used_where_several_are(site: Path) -> None:
+    install(site, "toy", entry_points="[mmx.plugins.v2]\nloss.toy = later\n[mmx.plugins.v1]\nloss.toy = toy\n")
+    assert Plugins().registries["loss"]["toy"].owner == "toy 1.0 (toy)"
+
+
+HOOKS_ONLY = "from mmx.hookspecs import hookimpl\n\n@hookimpl\ndef mmx_run_start():\n    print('seen')\n"
+
+
+def test_a_module_of_hooks_is_used_where_it_is_named(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(site, "toy-watch", code=HOOKS_ONLY, entry_points="[mmx.plugins.v1]\nwatch = toy_watch\n")
+    plugins = Plugins()
+    plugins.run_start(RUN)
+    assert "toy_watch" not in sys.modules
+    assert plugins.enable("toy_watch") == ""
+    plugins.run_start(RUN)
+    assert capsys.readouterr().out == "seen\n"
+    assert "no plugin 'toy_wtch' is installed; did you mean 'toy_watch'?" in plugins.enable("toy_wtch")
+
+
+def test_a_recipe_names_it(site: Path) -> None:
+    install(site, "toy-watch", code=HOOKS_ONLY, entry_points="[mmx.plugins.v1]\nwatch = toy_watch\n")
+    plugins = Plugins()
+    load("quickstart", ['plugins=["toy_watch"]'], (), plugins.registries)
+    assert "toy_watch" in [entry.module for entry in plugins.loaded]
+    with pytest.raises(PluginError, match=r"plugins\[0\]: no plugin 'toy_wach' is installed; did you mean"):
+        load("quickstart", ['plugins=["toy_wach"]'], (), plugins.registries)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            "watch = toy\n",
+            'registers the loss \'toy\', which its metadata does not list; add the line "loss.toy" = "toy"',
+        ),
+        ("loss.toy = toy\nloss.two = toy\n", "lists the loss 'two', which its mmx_register does not register"),
+        ("los.toy = toy\n", "lists los.toy, but there is no such kind of part; kinds are image_encoder"),
+    ],
+)
+def test_metadata_says_what_is_registered(site: Path, lines: str, expected: str) -> None:
+    install(site, "toy", entry_points=f"[mmx.plugins.v1]\n{lines}")
+    assert expected in reason(Plugins(), "toy")
+
+
+DEPRECATED = """
+import warnings
+from mmx.errors import PluginDeprecationWarning
+warnings.warn("old_name goes in mmx 0.3; use new_name", PluginDeprecationWarning)
+"""
+
+
+def test_what_will_go_is_said_once_and_kept(site: Path) -> None:
+    install(site, "toy", code=DEPRECATED + MODULE)
+    said: list[str] = []
+    plugins = Plugins(say=said.append)
+    assert "toy" in plugins.registries["loss"] and "toy" in plugins.registries["loss"]
+    assert said == ["toy 1.0 (toy): old_name goes in mmx 0.3; use new_name"]
+    assert [e.deprecated for e in plugins.loaded] == [("old_name goes in mmx 0.3; use new_name",)]
+
+
+def test_a_hook_that_will_go_is_said(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way the interface is changed: pluggy's own mark on a hook, seen by its implementers for two minor versions."""
+    going = SimpleNamespace()
+
+    @pluggy.HookspecMarker("mmx")(warn_on_impl=PluginDeprecationWarning("mmx_register goes in mmx 0.3"))
+    def mmx_register(register: Registrar) -> None: ...
+
+    going.mmx_register = mmx_register
+    monkeypatch.setattr("mmx.plugins.hookspecs", going)
+    install(site, "toy")
+    said: list[str] = []
+    assert "toy" in Plugins(say=said.append).registries["loss"]
+    assert said == ["toy 1.0 (toy): mmx_register goes in mmx 0.3"]
+
+
+def test_every_call_is_traced_where_that_is_asked_for(site: Path) -> None:
+    install(site, "toy")
+    seen: list[str] = []
+    plugins = Plugins(say=lambda text: None, trace=seen.append)
+    assert "toy" in plugins.registries["loss"]
+    plugins.add(Watcher(), "watcher")
+    plugins.add(Failing(), "failing")
+    plugins.step_end(RUN, STEP)
+    shown = [re.sub(r"  [\d.]+ ms", "", line) for line in seen]
+    assert shown == [
+        "trace: import()  toy 1.0 (toy)",
+        "trace: mmx_register(register)  toy 1.0 (toy)",
+        "trace: mmx_step_end(run=run, step=1)  failing  SystemExit: 3",
+        "trace: mmx_step_end(run=run, step=1)  watcher",
+    ]
+
+
+def test_one_module_of_two_distributions_is_used_once(site: Path) -> None:
+    install(site, "toy")
+    install(site, "toy-copy", entry_points="[mmx.plugins.v1]\nloss.copy = toy\n")
+    plugins = Plugins()
+    plugins.load_all()
+    (copy,) = [entry for entry in plugins.entries if entry.distribution == "toy-copy"]
+    assert "already registered" in copy.reason
+    assert plugins.registries["loss"]["toy"].owner == "toy 1.0 (toy)"
 
 
 @pytest.mark.parametrize(
@@ -166,6 +295,7 @@ def test_entry_points_that_cannot_be_read(site: Path, text: str) -> None:
     install(site, "toy", entry_points=text)
     install(site, "toy-other", part="other")
     plugins = Plugins()
+    plugins.load_all()
     assert [entry.status for entry in plugins.entries if entry.distribution == "toy"] == ["broken"]
     assert "other" in plugins.registries["loss"]
 
@@ -178,7 +308,7 @@ def test_a_distribution_without_metadata(site: Path) -> None:
 
 def test_what_a_plugin_prints_does_not_reach_stdout(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(site, "toy", code=f"print('hello')\n{MODULE}    print('hello')\n")
-    Plugins()
+    Plugins().load_all()
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("hello") == 2
 
@@ -281,7 +411,7 @@ def test_hooks_of_later_versions_may_be_optional() -> None:
 
 def test_hooks_that_are_not_about_registering_need_no_parts() -> None:
     plugins = Plugins({"watcher": Watcher()}, discover=False)
-    assert [entry.status for entry in plugins.entries] == ["usable"]
+    assert [entry.status for entry in plugins.entries] == ["loaded"]
 
 
 def test_the_register_argument_is_the_plugins_own() -> None:

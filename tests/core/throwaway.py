@@ -102,6 +102,11 @@ def mmx_register(register: Registrar) -> None:
         register(kind, name, config=config, part="throwaway:Nothing", summary=f"the {kind} {name}")
 
 
+def listed() -> tuple[tuple[str, str], ...]:
+    """Return what the metadata of a distribution with these parts would list."""
+    return tuple(sorted((part.kind, part.name) for part in registries()))
+
+
 def registries() -> Registries:
     """Return registries with these parts."""
     made = Registries()

@@ -11,7 +11,7 @@ import typer
 
 from mmx.cli.guard import guarded, printable
 from mmx.cli.output import print_json
-from mmx.cli.words import Json, examples
+from mmx.cli.words import Json, PluginFiles, examples
 
 
 def register(group: typer.Typer) -> None:
@@ -66,6 +66,7 @@ def new(
     evaluator: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
     engine: Annotated[str | None, typer.Option(metavar="NAME")] = None,
     tracker: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
+    plugin: PluginFiles = None,
 ) -> None:
     """Write a recipe from chosen parts, with every option and its help; mmx plugins lists the parts."""
     from mmx.plugins import Plugins
@@ -84,7 +85,7 @@ def new(
     }
     chosen = {kind: [name] for kind, name in single.items() if name is not None}
     chosen |= {"loss": loss or [], "evaluator": evaluator or [], "tracker": tracker or []}
-    text = template(chosen, Plugins().registries)
+    text = template(chosen, Plugins(files=plugin or ()).registries)
     _write(file, text)
     needed = text.count("  # NEEDED")
     todo = f"; fill in the {counted(needed, 'line')} marked NEEDED" if needed else ""

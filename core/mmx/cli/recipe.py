@@ -12,7 +12,7 @@ import typer
 from mmx.cli import new
 from mmx.cli.guard import guarded, printable
 from mmx.cli.output import print_json
-from mmx.cli.words import Json, RecipeName, Sets, Unset, examples
+from mmx.cli.words import Json, PluginFiles, RecipeName, Sets, Unset, examples
 
 if TYPE_CHECKING:
     from mmx.recipe.document import Document
@@ -54,6 +54,7 @@ def check(
     deep: Annotated[
         bool, typer.Option("--deep", help="Also build the model without memory, and read the first samples.")
     ] = False,
+    plugin: PluginFiles = None,
     json: Json = False,
 ) -> int:
     """Say everything that is wrong with a recipe."""
@@ -61,7 +62,7 @@ def check(
     from mmx.plugins import Plugins
     from mmx.recipe.load import examine, failure, read
 
-    registries = Plugins().registries
+    registries = Plugins(files=plugin or ()).registries
     problems: Sequence[Problem] = ()
     advice = ""
     say = _silent if json else print
@@ -107,13 +108,15 @@ def _deep(recipe: Recipe, document: Document, registries: Registries, say: Calla
 
 
 @guarded
-def show(recipe: RecipeName, sets: Sets = None, unset: Unset = None, json: Json = False) -> None:
+def show(
+    recipe: RecipeName, sets: Sets = None, unset: Unset = None, plugin: PluginFiles = None, json: Json = False
+) -> None:
     """Print a recipe with every value filled in, and where those came from that are not defaults."""
     from mmx.plugins import Plugins
     from mmx.recipe.load import load
     from mmx.recipe.write import to_toml
 
-    found = load(recipe, sets or (), unset or (), Plugins().registries)
+    found = load(recipe, sets or (), unset or (), Plugins(files=plugin or ()).registries)
     if json:
         print_json({"recipe": found.resolved(), "sources": found.sources})
     else:
@@ -125,6 +128,7 @@ def schema(
     tables: Annotated[
         list[str] | None, typer.Argument(metavar="TABLE", help="A table (optim), or one part (losses.clip).")
     ] = None,
+    plugin: PluginFiles = None,
     json: Annotated[bool, typer.Option("--json", help="Print the JSON Schema of recipes, for editors.")] = False,
 ) -> None:
     """Show what may be written in a recipe."""
@@ -133,9 +137,9 @@ def schema(
     from mmx.recipe.jsonschema import json_schema
 
     if json:
-        print_json(json_schema(Plugins().registries))
+        print_json(json_schema(Plugins(files=plugin or ()).registries))
     elif tables:
-        registries = Plugins().registries
+        registries = Plugins(files=plugin or ()).registries
         print(printable("\n\n".join(manual.page(table, registries) for table in tables)))
     else:
         print(manual.overview())

@@ -11,7 +11,7 @@ import typer
 
 from mmx.cli.guard import guarded
 from mmx.cli.output import print_json
-from mmx.cli.words import EXIT_CODES, Json, Quiet, Sets, Unset, examples
+from mmx.cli.words import EXIT_CODES, Json, PluginFiles, Quiet, Sets, TraceCalls, Unset, examples
 
 RUN_EXAMPLES = examples(
     "mmx run recipes/quickstart.toml",
@@ -19,6 +19,7 @@ RUN_EXAMPLES = examples(
     "mmx run quickstart --set train.steps=50 --set optim.lr=1e-3",
     "mmx run --resume runs/NAME",
     "mmx run my.toml --resume auto --name first",
+    "mmx run my.toml --plugin my_loss.py",
 )
 EVAL_EXAMPLES = examples("mmx eval runs/NAME", "mmx eval runs/NAME --json")
 
@@ -45,6 +46,8 @@ def run(
         str | None, typer.Option(help="Name of the run folder; made from recipe and time if not given.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the run would need, and train nothing.")] = False,
+    plugin: PluginFiles = None,
+    trace: TraceCalls = False,
     json: Json = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print errors only; a dry run still prints what it found.")
@@ -64,6 +67,8 @@ def run(
         out=out,
         name=name,
         dry_run=dry_run,
+        plugins=tuple(plugin or ()),
+        trace=trace,
         json=json,
         quiet=quiet,
         argv=("mmx", *sys.argv[1:]),
@@ -89,6 +94,8 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
     sets: Sets = None,
     unset: Unset = None,
+    plugin: PluginFiles = None,
+    trace: TraceCalls = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -96,12 +103,17 @@ def evaluate(
     from mmx.plugins import Plugins
     from mmx.recipe.load import load
     from mmx.run.folder import open_run
+    from mmx.run.plugin_files import refuse_others
+    from mmx.run.prepare import tracer
     from mmx.run.request import EvalRequest
 
     say = _voice(json, quiet)
-    plugins = Plugins(say=say)
-    request = EvalRequest(folder, tuple(sets or ()), tuple(unset or ()), json, quiet)
-    recipe = load(open_run(folder).resolved, request.overrides, request.unset, plugins.registries)
+    files = tuple(plugin or ())
+    opened = open_run(folder)
+    refuse_others(opened, files, f"mmx eval {folder}", more=True)
+    plugins = Plugins(files=files, say=say, trace=tracer(trace))
+    request = EvalRequest(folder, tuple(sets or ()), tuple(unset or ()), files, trace, json, quiet)
+    recipe = load(opened.resolved, request.overrides, request.unset, plugins.registries)
     from mmx.run import api
 
     result = api.evaluate_run(request, plugins, recipe, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -37,6 +38,11 @@ Unset = Annotated[
     list[str] | None,
     typer.Option("--unset", metavar="KEY", help="Take a key out of the recipe. Repeatable."),
 ]
+PluginFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="A plugin that is one Python file, such as my_loss.py. Repeatable."),
+]
+TraceCalls = Annotated[bool, typer.Option("--trace", help="Show every hook call of every plugin on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, also of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A .toml file, or the name of a recipe of mmx.")]

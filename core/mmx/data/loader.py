@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from mmx.data.order import Order, Ticket
 from mmx.data.views import Bad, Loaded, Reader, collate
 from mmx.errors import DataError, MmxError
+from mmx.files import Carried
 
 _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -27,7 +28,7 @@ def stream(
     Close it to end its workers at once, also one that hangs in a read.
     """
     loader: DataLoader[Any] = DataLoader(
-        cast("Any", _Steps(reader)),
+        cast("Any", _Steps(Carried(), reader)),
         batch_sampler=cast("Any", _Tickets(order, start, steps)),
         num_workers=workers,
         collate_fn=cast("Any", _as_read),
@@ -79,6 +80,8 @@ def _end(workers: Sequence[Any]) -> None:
 class _Steps:
     """Reads whole steps. The loader would bury an error in a traceback, so one for users comes back as a value."""
 
+    files: Carried
+    """Sent first: what follows may be defined in a plugin file."""
     reader: Reader
 
     def __getitems__(self, tickets: Sequence[Ticket]) -> Loaded | MmxError:

@@ -17,7 +17,9 @@ class Pull:
     """One feature that a Compare loss declares: of which view (or which fact), computed by whom."""
 
     kind: PullKind
+    """``embed``: the fusion's unit-length vector; ``pooled``: the encoder's own; ``fact``: a number of each row."""
     view: str
+    """The view's name in the recipe; of a fact, its name."""
     by: str = "student"
     """"student", or the name of a teacher."""
 

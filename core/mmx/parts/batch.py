@@ -70,6 +70,7 @@ class Encoded:
 
     pooled: Float[Tensor, "b w"]
     tokens: Float[Tensor, "b n w"] | None = None
+    """One for each patch or text position; None where the tower has none."""
     mask: Bool[Tensor, "b n"] | None = None
     """True where ``tokens`` are real; None if all are."""
     layers: tuple[Tensor, ...] = ()
@@ -94,6 +95,7 @@ class Batch:
 
     images: Mapping[str, Pixels]
     texts: Mapping[str, Words]
+    """Views by their names in the recipe."""
     facts: Mapping[str, Shaped[Tensor, " b"]] = field(default_factory=dict[str, Tensor])
     """Per-row numbers, such as ``group``: rows of one group show the same thing and are not negatives."""
     keys: Sequence[str] = ()

@@ -14,9 +14,11 @@ class Sample:
     """One sample as read: a picture, its captions, and facts about it."""
 
     key: str
+    """Names the sample in messages and in the report; unique within the dataset."""
     image: Image.Image | None
     texts: tuple[str, ...]
     facts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Numbers of the sample, such as ``label`` and ``group``; losses and evaluators read them by name."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Dataset(ABC):
         Raises:
             BadSampleError: it cannot be decoded or lacks what it needs.
             DataError: the dataset as a whole cannot be read.
+            IndexError: there is no such sample.
         """
 
     def classes(self) -> Classes | None:

@@ -39,6 +39,7 @@ class TextEncoder(nn.Module, ABC):
     """
 
     width: int
+    """``w`` of what it returns."""
 
     @abstractmethod
     def forward(self, words: Words, context: Encoded | None = None, mode: Mode = "text") -> Encoded:

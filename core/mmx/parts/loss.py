@@ -43,6 +43,9 @@ class Compare(Loss):
     It works in fp32, and its heads and queues stay in fp32 where an engine casts the rest to half precision.
     """
 
+    constants: "tuple[Pull, ...]" = ()
+    """Pulls of the student that it reads as constants on purpose; the conformance kit expects a gradient by all others."""
+
     @override
     def _apply(self: _Compare, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Compare:
         return super()._apply(without_halving(fn), recurse)

@@ -12,11 +12,13 @@ class Tokenizer(ABC):
     """Turns texts into ids. Built as ``Class(config)``; picklable."""
 
     vocabulary: int
+    """The number of ids."""
     context: int
     """Positions of every row, padding included."""
     pad: int
     start: int
     end: int
+    """Ids of padding, start and end of text."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from mmx.kinds import Entry
 from mmx.recipe.schema import Recipe
-from mmx.registry import Entry, Registries
+from mmx.registry import Registries
 
 EXTENDS = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],

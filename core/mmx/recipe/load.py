@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
@@ -19,6 +19,9 @@ from mmx.recipe.problems import Problem, explain, problem, report
 from mmx.recipe.schema import Recipe
 from mmx.recipe.source import KeyPath, at, dotted
 from mmx.registry import Registries
+
+USUAL: Final = ("terminal", "report")
+"""Trackers that every run has where they are installed; ``trackers.report.enabled = false`` turns one off."""
 
 
 def load(
@@ -75,7 +78,7 @@ def read(path: Path | str | None, overrides: Sequence[str] = (), unset: Sequence
 
 def examine(document: Document, registries: Registries) -> Recipe | list[Problem]:
     """Check a document: the recipe, or everything that is wrong with it."""
-    complete = _complete(document)
+    complete = _complete(document, registries)
     try:
         text = json.dumps(complete.values)
         recipe = Recipe.model_validate_json(text, context=registries)
@@ -88,16 +91,25 @@ def examine(document: Document, registries: Registries) -> Recipe | list[Problem
     return recipe
 
 
-def _complete(document: Document) -> Document:
+def _complete(document: Document, registries: Registries) -> Document:
     """Fill in the defaults that depend on what else is there."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(document.label).stem).strip("-._")[:100]
     values = {"name": stem or "recipe", "parallel": {}, **document.values}
     if isinstance(values["parallel"], dict):
         values["parallel"] = {"engine": "local", **cast(dict[str, Any], values["parallel"])}
+    trackers = values.get("trackers", {})
+    if isinstance(trackers, dict):
+        values["trackers"] = {**_usual(cast(dict[str, Any], trackers), registries), **cast(dict[str, Any], trackers)}
     checkpoint = values.get("checkpoint", {})
     if isinstance(checkpoint, dict) and not values.get("evaluators"):
         values["checkpoint"] = {"keep_best": False, **cast(dict[str, Any], checkpoint)}
     return Document(values, document.origins, document.label)
+
+
+def _usual(given: Mapping[str, Any], registries: Registries) -> dict[str, Any]:
+    """Return the trackers that every run has and that the recipe does not name itself."""
+    named = {table.get("name") for table in given.values() if isinstance(table, dict)}
+    return {name: {} for name in USUAL if name in registries["tracker"].names() and name not in named}
 
 
 def _sources(resolved: Mapping[str, Any], document: Document) -> dict[str, str]:

@@ -12,11 +12,13 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mmx.errors import RecipeError
+from mmx.kinds import KINDS, Entry
 from mmx.recipe.describe import Option, a, options, write
+from mmx.recipe.docstrings import about
 from mmx.recipe.schema import CheckpointTable, DataTable, OptimTable, PreprocessTable, Recipe, TeacherTable, TrainTable
 from mmx.recipe.source import dotted, quote
 from mmx.recipe.template import PLACES
-from mmx.registry import KINDS, Entry, Registries
+from mmx.registry import Registries
 
 TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "preprocess": PreprocessTable,
@@ -80,12 +82,16 @@ def overview() -> str:
 
 
 def part_page(entry: Entry) -> str:
-    """Describe a part: its options, where they are defined, and a table to paste."""
+    """Describe a part: what it does, its options, where it is defined, and a table to paste."""
     rows = [row for row in options(entry.config) if row.key != "name"]
+    found = about(entry)
     lines = [
-        _titled(f"{entry.kind} {entry.name}", entry.summary, rows),
+        *(f"{entry.kind} {entry.name}", *textwrap.wrap(" ".join(entry.summary.split()), 80), ""),
+        *([*found.text.splitlines(), ""] if found.text else []),
+        write(rows) or "no options",
         "",
         f"from {entry.owner}",
+        f"part in {found.place}",
         f"options in {_place(entry)}",
         "",
         snippet(entry),
@@ -96,8 +102,16 @@ def part_page(entry: Entry) -> str:
 def part_plain(entry: Entry) -> dict[str, Any]:
     """Return the same as plain values."""
     rows = [asdict(row) for row in options(entry.config) if row.key != "name"]
-    where = {"owner": entry.owner, "part": entry.part, "config": _place(entry)}
-    return {"kind": entry.kind, "name": entry.name, "summary": entry.summary, **where, "options": rows}
+    found = about(entry)
+    where = {"owner": entry.owner, "part": entry.part, "place": found.place, "config": _place(entry)}
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "summary": entry.summary,
+        "about": found.text,
+        **where,
+        "options": rows,
+    }
 
 
 def snippet(entry: Entry) -> str:

@@ -116,7 +116,7 @@ def _missing(path: KeyPath, values: dict[str, Any], registries: Registries) -> s
         return "should have more items"
     slot = slot_at(path[:-1], values, registries)
     if slot and path[-1] == slot.key:
-        known = ", ".join(entry.name for entry in registries[slot.kind]) or "none"
+        known = ", ".join(registries[slot.kind].names()) or "none"
         return f"is missing: it names the {slot.kind} (known: {known})"
     help = _help(path, values, registries)
     return f"is missing: {help}" if help else "is missing"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo
 from pydantic.config import JsonDict
 
 from mmx.config import (
+    Choices,
     DatasetSlot,
     EncoderConfig,
     EvaluatorConfig,
@@ -116,6 +117,12 @@ class CheckpointTable(Table):
     """Whether the checkpoint with the best evaluation is kept as well; off by default without evaluators."""
 
 
+def _enabled(module: str, info: ValidationInfo) -> str:
+    if isinstance(info.context, Choices):
+        info.context.enable(module)
+    return module
+
+
 def _name_trackers(value: object) -> object:
     if not isinstance(value, dict):
         return value
@@ -133,6 +140,8 @@ class Recipe(Table):
 
     name: RunName = Field("recipe", json_schema_extra=_without_default)
     """Name of the recipe and of its runs; the file's name if not given."""
+    plugins: tuple[Annotated[str, AfterValidator(_enabled)], ...] = ()
+    """Modules of installed plugins that are used for their hooks. A plugin that has a part of the recipe is used anyway."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of weights, order of samples, augmentation and dropout."""
     image_encoder: Annotated[EncoderConfig, Slot("image_encoder")]

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import torch
 
-from mmx.config import TrackerConfig
 from mmx.errors import CheckpointError, DataError, RecipeError
 from mmx.parts.evaluator import Result
 from mmx.parts.tracker import Tracker
@@ -110,7 +109,7 @@ def model_of_run(
 
 
 def _no_evaluator(run: Path, plugins: Plugins) -> str:
-    known = [entry.name for entry in plugins.registries["evaluator"]]
+    known = plugins.registries["evaluator"].names()
     shown = f" (known: {', '.join(known)})" if known else ""
     return (
         f"the recipe of {run} has no evaluator{shown}; give one with its options:\n"
@@ -147,15 +146,9 @@ def _weights(found: Loaded, recipe: Recipe) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def _watched(recipe: Recipe, plugins: Plugins, quiet: bool, say: Say) -> Generator[None]:
-    """Register the recipe's trackers, and those that every run has, for this run only."""
-    configs = dict(recipe.trackers)
-    named = {config.name for config in configs.values()}
-    for entry in plugins.registries["tracker"]:
-        kind = cast("type[TrackerConfig]", entry.config)
-        if kind.always and entry.name not in named:
-            configs[entry.name] = kind(name=entry.name)
+    """Register the recipe's trackers for this run only."""
     added: list[tuple[str, Tracker]] = []
-    for name, config in configs.items():
+    for name, config in recipe.trackers.items():
         if config.enabled and not (quiet and config.speaks):
             tracker = cast(Tracker, build.part(plugins.registries, "tracker", config))
             plugins.add(tracker, f"tracker {name}")

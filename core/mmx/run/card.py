@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+
+from mmx.run.plugin_files import flags
 
 _TEXT: Final = """\
 # {name}
@@ -12,8 +15,8 @@ _TEXT: Final = """\
 A vision-language model trained with mmx {version}, recipe `{recipe}`, started {created}.
 The results are in `report.html`: open it in a browser.
 
-    mmx run --resume {path}    # go on where it stopped, at the very next sample
-    mmx eval {path}            # evaluate the model again{unless}
+    mmx run --resume {path}{files}    # go on where it stopped, at the very next sample
+    mmx eval {path}{files}            # evaluate the model again{unless}
 
 | file | what it is |
 | --- | --- |
@@ -24,13 +27,14 @@ The results are in `report.html`: open it in a browser.
 | `env.json` | versions, machine, commit and command |
 | `metrics.jsonl` | losses, rates and times, a line each |
 | `ledger.jsonl` | which samples each step was trained on |
+| `plugins/` | copies of the plugin files that the run was made with, if any; nothing runs them unasked |
 | `checkpoints/`, `last`, `best` | what a run goes on from; the names of the newest and of the best checkpoint |
 | `status.json` | whether it runs, finished, stopped or failed, and why |
 """
 
 
-def card(path: Path, recipe: str, version: str, created: str, evaluates: bool) -> str:
-    """Return the README's text; ``evaluates`` says whether the recipe has an evaluator."""
+def card(path: Path, recipe: str, version: str, created: str, evaluates: bool, files: Iterable[str] = ()) -> str:
+    """Return the README's text; ``evaluates`` says whether the recipe has an evaluator, ``files`` are plugin files."""
     unless = "" if evaluates else "; its recipe has no evaluator, so name one with --set"
-    facts = {"recipe": recipe, "version": version, "created": created, "unless": unless}
+    facts = {"recipe": recipe, "version": version, "created": created, "unless": unless, "files": flags(path, files)}
     return _TEXT.format(name=path.name, path=shlex.quote(str(path)), **facts)

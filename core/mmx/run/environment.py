@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from mmx.entries import installed
+from mmx.plugins import Plugins
 from mmx.run.mask import mask
+from mmx.run.plugin_files import plain
 from mmx.run.versions import mmx_version, version
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
-def describe(argv: Sequence[str]) -> dict[str, Any]:
+def describe(argv: Sequence[str], plugins: Plugins | None = None) -> dict[str, Any]:
     """Return the environment as plain values, secrets in the command masked."""
     machine = os.uname()
     return {
@@ -28,15 +29,17 @@ def describe(argv: Sequence[str]) -> dict[str, Any]:
         "machine": machine.machine,
         "cpus": os.cpu_count(),
         "commit": commit(Path()),
-        "plugins": plugins(),
+        "plugins": used(plugins),
+        "plugin_files": [] if plugins is None else plain(plugins.files),
         "executable": sys.executable,
         "argv": mask(argv),
     }
 
 
-def plugins() -> dict[str, str]:
-    """Return the installed distributions that have plugins, with their versions."""
-    return {entry.distribution: entry.version for entry in installed()}
+def used(plugins: Plugins | None) -> list[dict[str, str]]:
+    """Return the installed plugins that a run uses: module, distribution and version of each."""
+    entries = [] if plugins is None else [entry for entry in plugins.loaded if entry.distribution]
+    return [{"module": e.module, "distribution": e.distribution, "version": e.version} for e in entries]
 
 
 def commit(folder: Path) -> str | None:

@@ -26,6 +26,8 @@ class Run:
     """Training samples in an epoch."""
     device: str
     argv: tuple[str, ...] = ()
+    plugin_files: tuple[str, ...] = ()
+    """Names of the plugin files that the run needs; copies are in ``folder / "plugins"``."""
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,27 @@ from pathlib import Path
 from typing import Final
 
 from mmx.errors import CheckpointError, RecipeError
+from mmx.plugins import Plugins
 from mmx.run.atomic import remove_tree, sync_folder, write_new
 from mmx.run.card import card
 from mmx.run.environment import describe
 from mmx.run.find import runs_nearby
 from mmx.run.layout import RunFolder, Status, dump, recipe_name
 from mmx.run.mask import mask
+from mmx.run.plugin_files import copies
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 
 def create(
-    runs: Path, recipe: str, given: str, resolved: str, *, name: str | None = None, argv: Sequence[str] = ()
+    runs: Path,
+    recipe: str,
+    given: str,
+    resolved: str,
+    *,
+    name: str | None = None,
+    argv: Sequence[str] = (),
+    plugins: Plugins | None = None,
 ) -> RunFolder:
     """Make the folder of a new run: ``runs/<name>``, or ``runs/<recipe>/<time>-<random>`` if no name is given.
 
@@ -37,6 +46,7 @@ def create(
         resolved: the text with every value filled in.
         name: the run's name.
         argv: the command line, for ``env.json``.
+        plugins: those that the run uses; their names and versions are kept, and their files copied.
 
     Raises:
         RecipeError: the name cannot be a folder's name.
@@ -44,16 +54,28 @@ def create(
     """
     created = datetime.now(UTC)
     path = runs / checked_name(name) if name is not None else runs / recipe_name(recipe) / _stamp(created)
-    facts = {"recipe": recipe, "recipe_name": recipe_name(recipe), "created": created.isoformat(), **describe(argv)}
+    facts = {
+        "recipe": recipe,
+        "recipe_name": recipe_name(recipe),
+        "created": created.isoformat(),
+        **describe(argv, plugins),
+    }
     status = Status("running", 0)
+    names = [] if plugins is None else [file.name for file in plugins.files]
     texts = {
         "recipe.toml": given.encode(),
         "resolved.toml": resolved.encode(),
         "env.json": dump(facts),
         "status.json": dump(asdict(status)),
         "README.md": card(
-            path, recipe, facts["mmx"], created.isoformat(timespec="minutes"), "evaluators" in tomllib.loads(resolved)
+            path,
+            recipe,
+            facts["mmx"],
+            created.isoformat(timespec="minutes"),
+            "evaluators" in tomllib.loads(resolved),
+            names,
         ).encode(),
+        **copies([] if plugins is None else plugins.files),
     }
     try:
         _place(path, texts)
@@ -86,6 +108,7 @@ def _place(path: Path, texts: dict[str, bytes]) -> None:
     try:
         aside.mkdir(mode=0o755)
         for name, data in texts.items():
+            (aside / name).parent.mkdir(mode=0o755, exist_ok=True)
             write_new(aside / name, [data])
         os.rename(aside, path)
     except BaseException:

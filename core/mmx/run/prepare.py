@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mmx.recipe.write import to_toml
 from mmx.run.find import find_unfinished
 from mmx.run.folder import create, open_run
 from mmx.run.layout import RunFolder
+from mmx.run.plugin_files import refuse_others
 from mmx.run.request import RunRequest
 
 Say = Callable[[str], None]
@@ -60,7 +62,7 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
         DataError: the data that it names is not there.
         CheckpointError: there is no such run.
     """
-    plugins = plugins or Plugins(say=say)
+    plugins = plugins or Plugins(files=request.plugins, say=say, trace=tracer(request.trace))
     folder = _run_to_resume(request, plugins, say)
     if folder is None:
         if request.recipe is None:
@@ -69,11 +71,17 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
         recipe = load(found.path, request.overrides, request.unset, plugins.registries)
         _refuse_without_data(Asked(request.recipe, request.overrides, request.unset), recipe, plugins)
         return Prepared(request, recipe, plugins, None)
+    refuse_others(folder, request.plugins, f"mmx run --resume {shlex.quote(str(folder.path))}", more=False)
     before = load(folder.resolved, (), (), plugins.registries)
     source = folder.resolved if request.recipe is None else find_recipe(request.recipe).path
     recipe = load(source, request.overrides, request.unset, plugins.registries)
     _compare(before, recipe, say)
     return Prepared(request, recipe, plugins, folder)
+
+
+def tracer(wanted: bool) -> Say | None:
+    """Return where hook calls are shown, if they are: beside the output, which may be a document."""
+    return (lambda text: print(text, file=sys.stderr, flush=True)) if wanted else None
 
 
 def _refuse_without_data(asked: Asked, recipe: Recipe, plugins: Plugins) -> None:
@@ -102,7 +110,9 @@ def new_folder(prepared: Prepared) -> RunFolder:
     request, recipe = prepared.request, prepared.recipe
     given = find_recipe(request.recipe or "").path.read_text(encoding="utf-8")
     argv = request.argv or tuple(sys.argv)
-    return create(request.out, recipe.name, given, to_toml(recipe), name=request.name, argv=argv)
+    return create(
+        request.out, recipe.name, given, to_toml(recipe), name=request.name, argv=argv, plugins=prepared.plugins
+    )
 
 
 def _compare(before: Recipe, after: Recipe, say: Say) -> None:

@@ -23,6 +23,10 @@ class RunRequest:
     name: str | None = None
     """The run folder's name under ``out``; made from the recipe's name and the time if not given."""
     dry_run: bool = False
+    plugins: tuple[Path, ...] = ()
+    """Plugins that are one file each."""
+    trace: bool = False
+    """Whether every hook call is shown."""
     json: bool = False
     quiet: bool = False
     argv: tuple[str, ...] = ()
@@ -36,6 +40,8 @@ class EvalRequest:
     run: Path
     overrides: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
+    plugins: tuple[Path, ...] = ()
+    trace: bool = False
     json: bool = False
     quiet: bool = False
 

@@ -12,6 +12,7 @@ from mmx.run.atomic import write_bytes
 from mmx.run.checkpoint import Store
 from mmx.run.layout import RunFolder
 from mmx.run.loaded import Loaded
+from mmx.run.plugin_files import flags, kept
 from mmx.run.wording import counted
 
 Say = Callable[[str], None]
@@ -38,7 +39,7 @@ def nothing_left(folder: RunFolder, step: int) -> str:
         f"{folder.path} is finished: it has taken its {counted(step, 'step')}; nothing was done\n"
         "to train on, ask for more steps; the learning rate then follows the schedule of\n"
         "the longer run from there, so it may rise again at first:\n"
-        f"  mmx run --resume {shlex.quote(str(folder.path))} --set train.steps={2 * step}"
+        f"  mmx run --resume {shlex.quote(str(folder.path))}{flags(folder.path, kept(folder))} --set train.steps={2 * step}"
     )
 
 

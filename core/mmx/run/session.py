@@ -24,6 +24,7 @@ from mmx.run.events import Outcome, Run, Step
 from mmx.run.layout import RunFolder
 from mmx.run.loaded import Loaded
 from mmx.run.look import evaluate, subject_of
+from mmx.run.plugin_files import flags, kept
 from mmx.run.signals import StopRequests
 from mmx.run.state import capture, restore
 from mmx.run.train import Loop, Moments, Plan, Stop
@@ -131,6 +132,7 @@ class Session:
             samples=plan.order.samples,
             device=self.built.engine.describe(),
             argv=self._argv,
+            plugin_files=tuple(kept(self.folder)),
         )
         self.folder.write_status("running", plan.start)
         row = {"kind": "run", **asdict(run), "folder": run.folder.name, "step": run.start}
@@ -186,7 +188,7 @@ class Session:
             self.say(str(second))
 
     def _resume_command(self) -> str:
-        return f"mmx run --resume {shlex.quote(str(self.folder.path))}"
+        return f"mmx run --resume {shlex.quote(str(self.folder.path))}{flags(self.folder.path, kept(self.folder))}"
 
     def _end(self, outcome: Outcome) -> Outcome:
         self._metrics.append({"kind": "end", **asdict(outcome)})

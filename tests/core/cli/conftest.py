@@ -28,7 +28,7 @@ def mmx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mmx:
     monkeypatch.chdir(tmp_path)
 
     def throwaway_only() -> Iterator[plugins.PluginEntry]:
-        yield plugins.PluginEntry("throwaway", "throwaway", "throw-away", "1.0")
+        yield plugins.PluginEntry("throwaway", "throw-away", "1.0", throwaway.listed())
 
     monkeypatch.setattr(plugins, "installed", throwaway_only)
 

@@ -45,6 +45,7 @@ def modules_of(folder: Path, *arguments: str, code: int = 0) -> set[str]:
         (("recipe", "schema", "optim"), 0),
         (("recipe", "list"), 0),
         (("recipe", "new", "new.toml"), 0),
+        (("plugins", "new", "loss", "mine"), 0),
     ],
 )
 def test_commands_that_need_no_torch(tmp_path: Path, arguments: tuple[str, ...], code: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import throwaway
 from mmx import plugins
 from mmx.entries import PluginEntry
 
@@ -18,9 +19,9 @@ def faulty(mmx: Mmx, monkeypatch: pytest.MonkeyPatch) -> Mmx:
     """Run a command with a broken and an incompatible plugin."""
 
     def entries() -> Iterator[PluginEntry]:
-        yield PluginEntry("throwaway", "throwaway", "throw-away", "1.0")
-        yield PluginEntry("bad", "no_such_module", "bad-plugin", "0.3")
-        yield PluginEntry("old", "old", "old-plugin", "0.1", "incompatible", "it speaks plugin interface 0")
+        yield PluginEntry("throwaway", "throw-away", "1.0", throwaway.listed())
+        yield PluginEntry("no_such_module", "bad-plugin", "0.3", (("loss", "hopfield"),))
+        yield PluginEntry("old", "old-plugin", "0.1", (), "incompatible", "it speaks plugin interface 0")
 
     monkeypatch.setattr(plugins, "installed", entries)
     return mmx
@@ -31,15 +32,17 @@ def test_list(mmx: Mmx) -> None:
     assert done.code == 0
     assert done.out.splitlines()[:3] == [
         "throw-away 1.0",
-        "  throwaway    image_encoder: conv, vit",
-        "               text_encoder: words",
+        "  throwaway        dataset: folder, mixed",
+        "                   engine: local, remote",
     ]
 
 
 def test_what_is_wrong_is_shown_and_is_no_error(faulty: Mmx) -> None:
     done = faulty("plugins")
     assert done.code == 0
-    assert "\nbroken: bad-plugin 0.3 (bad)\n  ModuleNotFoundError: No module named 'no_such_module'" in done.out
+    assert (
+        "\nbroken: bad-plugin 0.3 (no_such_module)\n  ModuleNotFoundError: No module named 'no_such_module'" in done.out
+    )
     assert "\nincompatible: old-plugin 0.1 (old)\n  it speaks plugin interface 0\n" in done.out
     assert max(map(len, done.out.splitlines())) <= 80
 
@@ -47,8 +50,8 @@ def test_what_is_wrong_is_shown_and_is_no_error(faulty: Mmx) -> None:
 def test_for_programs(faulty: Mmx) -> None:
     found = json.loads(faulty("plugins", "--json").out)["plugins"]
     assert [(entry["distribution"], entry["status"], len(entry["parts"])) for entry in found] == [
-        ("throw-away", "usable", 14),
-        ("bad-plugin", "broken", 0),
+        ("throw-away", "loaded", 14),
+        ("bad-plugin", "broken", 1),
         ("old-plugin", "incompatible", 0),
     ]
 
@@ -57,8 +60,9 @@ def test_a_run_that_needs_a_broken_plugin(faulty: Mmx, recipe: Path) -> None:
     assert faulty("recipe", "check", "r.toml").code == 0
     done = faulty("recipe", "check", "r.toml", "--set", "losses.main.name=hopfield")
     assert done.code == 3
-    assert "no loss 'hopfield' (known: contrast)\n  it may belong to a plugin" in done.err
-    assert "  - bad-plugin 0.3 (bad): ModuleNotFoundError" in done.err
+    assert (
+        "the loss 'hopfield' is of bad-plugin 0.3 (no_such_module), which cannot be used: ModuleNotFoundError"
+    ) in done.err
     assert done.err.endswith("help: mmx plugins\n")
 
 
@@ -71,13 +75,14 @@ def test_a_clash_is_shown(mmx: Mmx, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     (tmp_path / "clashing_plugin.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     entries = [
-        PluginEntry("throwaway", "throwaway", "throw-away", "1.0"),
-        PluginEntry("clashing", "clashing_plugin", "other", "2.0"),
+        PluginEntry("throwaway", "throw-away", "1.0", throwaway.listed()),
+        PluginEntry("clashing_plugin", "other", "2.0", (("loss", "contrast"),)),
     ]
     monkeypatch.setattr(plugins, "installed", lambda: iter(entries))
     shown = " ".join(mmx("plugins").out.split())
     assert (
-        "clash: two plugins register the loss 'contrast': other 2.0 (clashing) and throw-away 1.0 (throwaway)" in shown
+        "clash: two plugins register the loss 'contrast': other 2.0 (clashing_plugin) and throw-away 1.0 (throwaway)"
+        in shown
     )
 
 
@@ -105,3 +110,17 @@ def test_show_for_programs(mmx: Mmx) -> None:
 def test_show_of_what_does_not_exist(mmx: Mmx, kind: str, name: str, code: int, expected: str) -> None:
     done = mmx("plugins", "show", kind, name)
     assert done.code == code and expected in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "expected"),
+    [
+        ("vit", 0, "image_encoder vit\n"),
+        ("loss.contrast", 0, "loss contrast\n"),
+        ("loss", 2, "which loss?\n  mmx plugins show loss contrast\n"),
+        ("vti", 2, "there is no part 'vti'"),
+    ],
+)
+def test_show_by_name_alone(mmx: Mmx, name: str, code: int, expected: str) -> None:
+    done = mmx("plugins", "show", name)
+    assert done.code == code and expected in done.out + done.err

@@ -9,7 +9,9 @@ from mmx.learn.group import Group, SoloGroup
 from mmx.learn.objective import Features, Objective, Share
 from mmx.learn.rng import RandomState
 from mmx.parts.batch import Batch
-from toys.layouts import Alone, assert_same, difference, freeze_unreached, gradients, start, train
+from mmx.testing.layouts import Alone, freeze_unreached, gradients
+from mmx.testing.pair import Pair
+from toys.layouts import assert_same, difference, start, train
 from toys.mistakes import (
     clip_and_words,
     only_words,
@@ -19,7 +21,6 @@ from toys.mistakes import (
     with_batch_norm,
     with_dropout,
 )
-from toys.pair import Pair
 from toys.systems import batch_for, blip2, declip
 from toys.tasks import one_gradient, summed
 

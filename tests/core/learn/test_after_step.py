@@ -12,9 +12,10 @@ from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Objective
 from mmx.learn.teacher import Teacher
 from mmx.parts.batch import Batch
+from mmx.testing.layouts import Alone, freeze_unreached
 from toys.blip import SLOW_TEXT, CrossFusion
 from toys.declip import NearestNeighbour
-from toys.layouts import Alone, freeze_unreached, start
+from toys.layouts import start
 from toys.systems import batch_for, blip, declip
 
 

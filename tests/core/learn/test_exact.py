@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+from mmx.testing.pair import Pair
 from toys.layouts import Outcome, assert_alike, train
-from toys.pair import Pair
 from toys.systems import SYSTEMS
 
 UNREACHED: dict[str, list[str]] = {"flava": [], "blip2": []}

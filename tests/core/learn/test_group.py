@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from mmx.learn.group import SoloGroup
+from mmx.testing.pair import RANKS, Pair
 from toys.layouts import assert_alike, assert_same, difference, train
 from toys.mistakes import plain_clip
-from toys.pair import RANKS, Pair
 from toys.systems import SYSTEMS, Build, blip, cloob
 from toys.tasks import collectives, duplicated
 

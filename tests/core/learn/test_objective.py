@@ -11,9 +11,10 @@ from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Objective, Share
 from mmx.parts.batch import Batch
+from mmx.testing.layouts import Alone, gradients
 from toys.clip import ProjectionFusion
 from toys.language import MaskedWords
-from toys.layouts import Alone, assert_same, gradients, start
+from toys.layouts import assert_same, start
 from toys.mistakes import clip_and_words
 from toys.systems import batch_for, declip, flava
 

@@ -15,7 +15,8 @@ from mmx.learn.passes import Passes
 from mmx.learn.teacher import Teacher
 from mmx.learn.whole import Pull
 from mmx.parts.batch import Batch
-from toys.layouts import Alone, gradients, start
+from mmx.testing.layouts import Alone, gradients
+from toys.layouts import start
 from toys.mistakes import matching_and_captions
 from toys.systems import batch_for, blip, declip
 

@@ -16,8 +16,9 @@ from mmx.learn.teacher import Teacher
 from mmx.learn.whole import Pull, Whole
 from mmx.parts.batch import Batch
 from mmx.parts.loss import Compare, Mean
+from mmx.testing.layouts import Alone, gradients
 from toys.declip import NearestNeighbour, SimSiam
-from toys.layouts import Alone, gradients, start
+from toys.layouts import start
 from toys.systems import Build, batch_for, blip, declip, make_model
 
 IMAGE = Pull("image.embed", "clean")

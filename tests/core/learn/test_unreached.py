@@ -5,9 +5,9 @@ import torch
 
 from mmx.learn.accumulate import unreached
 from mmx.learn.group import SoloGroup
+from mmx.testing.pair import Pair
 from toys.layouts import Outcome, assert_alike, start, train
 from toys.mistakes import by_turns, with_dropout
-from toys.pair import Pair
 from toys.systems import batch_for, clip, declip
 from toys.tasks import step_unfrozen, train_by_turns
 

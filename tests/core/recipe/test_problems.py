@@ -1,13 +1,17 @@
 """Recipes that do not hold: every problem at once, each with its place, its key and a suggestion."""
 
+from collections.abc import Mapping, Sequence
+from typing import final
+
 import pytest
+from typing_extensions import override
 
 import throwaway
 from mmx.errors import PluginError, RecipeError
 from mmx.recipe import load
 from mmx.recipe.load import examine
 from mmx.recipe.load import read as read_document
-from mmx.registry import Registries
+from mmx.registry import Nowhere, Registries
 from throwaway import Load, Write
 
 
@@ -174,17 +178,35 @@ def test_two_owners_of_a_part_are_both_named(write: Write, registries: Registrie
         load(write(), (), (), registries)
     assert str(caught.value) == (
         "r.toml:9: text_encoder.name: two plugins register the text_encoder 'words': "
-        "other 2.0 (x) and throwaway 1.0 (throwaway); uninstall one of them\nhelp: mmx plugins"
+        "other 2.0 (x) and throwaway 1.0 (throwaway); uninstall or leave out one of them\nhelp: mmx plugins"
     )
 
 
-def test_a_part_nobody_has_may_be_a_broken_plugins(write: Write, registries: Registries) -> None:
-    registries.absent.append("toy 1.0 (toy): ModuleNotFoundError: No module named 'flax'")
-    with pytest.raises(PluginError, match=r"(?s)no text_encoder 'bert'.*\n  - toy 1\.0 \(toy\): ModuleNotFound"):
-        load(write("r.toml", ('name = "words"', 'name = "bert"')), (), (), registries)
+@final
+class Broken(Nowhere):
+    """One plugin, which cannot be imported."""
+
+    @override
+    def listed(self, kind: str) -> Mapping[str, Sequence[str]]:
+        return {"bert": ["toy 1.0 (toy)"]} if kind == "text_encoder" else {}
+
+    @override
+    def summon(self, owner: str) -> str:
+        return "ModuleNotFoundError: No module named 'flax'" if owner == "toy 1.0 (toy)" else ""
 
 
-def test_a_broken_plugin_does_not_excuse_other_mistakes(write: Write, registries: Registries) -> None:
-    registries.absent.append("toy 1.0 (toy): broken")
-    with pytest.raises(RecipeError, match=r"(?s)2 problems.*- toy 1\.0"):
-        load(write("r.toml", ('name = "words"', 'name = "bert"'), ("seed = 3", "seed = -1")), (), (), registries)
+@pytest.fixture
+def with_broken() -> Registries:
+    made = Registries(Broken())
+    throwaway.mmx_register(made.owned_by("throwaway"))
+    return made
+
+
+def test_a_part_of_a_broken_plugin(write: Write, with_broken: Registries) -> None:
+    with pytest.raises(PluginError, match=r"'bert' is of toy 1\.0 \(toy\), which cannot be used: ModuleNotFound"):
+        load(write("r.toml", ('name = "words"', 'name = "bert"')), (), (), with_broken)
+
+
+def test_a_broken_plugin_does_not_excuse_other_mistakes(write: Write, with_broken: Registries) -> None:
+    with pytest.raises(RecipeError, match=r"(?s)2 problems.*toy 1\.0"):
+        load(write("r.toml", ('name = "words"', 'name = "bert"'), ("seed = 3", "seed = -1")), (), (), with_broken)

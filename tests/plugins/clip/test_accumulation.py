@@ -1,6 +1,6 @@
 """CLIP's own towers and loss in micro-batches: the gradients of the whole batch, or a refusal that says why."""
 
-from typing import Any, Final, final
+from typing import Any, Final
 
 import pytest
 import torch
@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from mmx.learn.accumulate import accumulate, inexact
 from mmx.learn.group import SoloGroup
 from mmx.learn.model import Model
-from mmx.learn.objective import Features, Objective, Share
+from mmx.learn.objective import Objective, Share
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.encoder import ImageEncoder
 from mmx.parts.sizes import Sizes
 from mmx.parts.transform import Preprocess
+from mmx.testing.layouts import Alone
 from mmx_clip.configs import ClipLossConfig, ModifiedResNetConfig, ProjectionConfig, TextTransformerConfig, VitConfig
 from mmx_clip.loss import ClipLoss
 from mmx_clip.projection import Projection
@@ -24,22 +25,6 @@ from mmx_clip.vit import Vit
 SIZES: Final = Sizes(image=32, vocabulary=64, context=8, pad=0, start=62, end=63)
 ROWS: Final = 7  # not a multiple of 2 or 4
 BASIC: Final[dict[str, Any]] = {"block": "basic", "pool": "mean", "stem": "single"}
-
-
-@final
-class Alone:
-    """A worker in one process."""
-
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
-
-    def features(self, batch: Batch) -> Features:
-        found = self.objective(batch, None)
-        assert isinstance(found, dict)
-        return found
-
-    def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
-        self.objective(batch, share).backward()
 
 
 def tower(kind: str, **options: Any) -> ImageEncoder:

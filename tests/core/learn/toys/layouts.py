@@ -1,22 +1,17 @@
 """The same steps on any layout: one process or the two of a pair, in any number of micro-batches."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import final
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
-from mmx.learn.accumulate import Worker, accumulate, unreached
-from mmx.learn.group import Group, SoloGroup, TorchGroup
-from mmx.learn.objective import Features, Objective, Share
+from mmx.learn.accumulate import Worker, accumulate
+from mmx.learn.group import Group
+from mmx.learn.objective import Objective
 from mmx.parts.batch import Batch
+from mmx.testing.layouts import Arrays, freeze_unreached, gradients, here, worker_for, world
 from toys.systems import Build, batch_for
-
-Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -30,62 +25,6 @@ class Outcome:
     """Of every step."""
     state: Arrays
     """Weights, queues and teachers after the last step."""
-
-
-@final
-class Alone:
-    """A worker in one process."""
-
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
-
-    def features(self, batch: Batch) -> Features:
-        """Run without gradient."""
-        found = self.objective(batch, None)
-        assert isinstance(found, dict)
-        return found
-
-    def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
-        """Run with gradient."""
-        self.objective(batch, share).backward()
-
-
-@final
-class Replicated:
-    """A worker on data-parallel ranks; gradients are averaged in the last micro-batch's backward."""
-
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
-        self.wrapped = DistributedDataParallel(objective)
-
-    def features(self, batch: Batch) -> Features:
-        """Run without gradient, past the wrapper."""
-        found = self.objective(batch, None)
-        assert isinstance(found, dict)
-        return found
-
-    def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
-        """Run with gradient, exchanged when ``last``."""
-        with nullcontext() if last else self.wrapped.no_sync():
-            self.wrapped(batch, share).backward()
-
-
-def here(batch: Batch, group: Group) -> Batch:
-    """Return this rank's rows of a global batch."""
-    return batch.chunk(group.size)[group.rank]
-
-
-def gradients(objective: Objective) -> Arrays:
-    """Return the gradients that parameters hold now."""
-    return {name: p.grad.numpy().copy() for name, p in objective.named_parameters() if p.grad is not None}
-
-
-def freeze_unreached(objective: Objective, batch: Batch) -> list[str]:
-    """Freeze what no loss reaches, and return the names."""
-    names = unreached(objective, batch)
-    for name in names:
-        objective.get_parameter(name).requires_grad_(False)
-    return names
 
 
 def run(objective: Objective, worker: Worker, batches: list[Batch], micro_batches: int) -> Outcome:
@@ -116,26 +55,10 @@ def train(build: Build, micro_batches: int, steps: int = 3) -> Outcome:
     return replace(run(objective, worker_for(objective), batches, micro_batches), unreached=names)
 
 
-def world() -> Group:
-    """Return the group of all processes, or this one alone where there is one."""
-    return TorchGroup(known_group(dist.group.WORLD)) if dist.is_initialized() else SoloGroup()
-
-
-def known_group(group: object) -> dist.ProcessGroup:
-    """Return a process group that exists on this rank."""
-    assert isinstance(group, dist.ProcessGroup)
-    return group
-
-
 def start(build: Build, group: Group) -> Objective:
     """Build a system, always with the same weights."""
     torch.manual_seed(0)
     return build(group)
-
-
-def worker_for(objective: Objective) -> Worker:
-    """Return the worker that this process needs."""
-    return Replicated(objective) if dist.is_initialized() else Alone(objective)
 
 
 def assert_same(found: Arrays, expected: Arrays) -> None:

@@ -11,20 +11,18 @@ from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup, TorchGroup
 from mmx.learn.objective import Objective
 from mmx.parts.batch import Batch
-from toys.layouts import (
+from mmx.testing.layouts import (
     Alone,
     Arrays,
-    Outcome,
     Replicated,
     freeze_unreached,
     gradients,
     here,
     known_group,
-    run,
-    start,
     worker_for,
     world,
 )
+from toys.layouts import Outcome, run, start
 from toys.systems import Build, batch_for
 
 VIEWS = ((("clean",), ("clean",)), (("alone",), ()), ((), ("alone",)), (("clean",), ("clean",)))
