@@ -1,0 +1,33 @@
+"""What a check is, and how it says that a part breaks its contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from unittest import SkipTest
+
+if TYPE_CHECKING:
+    from mmx.testing.case import Case
+
+
+class BrokenError(AssertionError):
+    """A part breaks its contract. The message says what was expected and what was found."""
+
+
+class NotApplicableError(SkipTest):
+    """A check says nothing about this part; the message says why. Pytest shows it as skipped."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property that every part of some kinds has."""
+
+    name: str
+    """Short, as the table shows it: "accumulation"."""
+    about: str
+    """One line: what must hold."""
+    kinds: tuple[str, ...]
+    """The kinds of part it is about."""
+    run: Callable[[Case], None]
+    """Raises BrokenError or NotApplicableError; any other exception is the part's own, and breaks it too."""

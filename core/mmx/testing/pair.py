@@ -1,0 +1,132 @@
+"""Two gloo processes that live as long as the checks and run one task after another.
+
+A task is a function that both import by name; what it returns must be picklable (numpy arrays, not tensors).
+"""
+
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable
+from datetime import timedelta
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar, final
+
+import torch
+import torch.distributed as dist
+
+from mmx.files import Carried
+from mmx.testing.check import BrokenError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RANKS: Final = 2
+PATIENCE: Final = 120.0
+"""Seconds that a task, or the start of the processes, may take."""
+
+
+@final
+class Pair:
+    """The two processes; started at the first call, and again after a failure left them out of step.
+
+    They end with ``stop``, or when nothing refers to the pair any more.
+
+    Args:
+        strict: make warnings errors in them.
+    """
+
+    def __init__(self, strict: bool = False) -> None:
+        self._strict = strict
+        self._processes: list[SpawnProcess] = []
+        self._pipes: list[Any] = []
+        self._end: weakref.finalize[..., Pair] | None = None
+
+    def __call__(self, task: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> list[R]:
+        """Run a task on both ranks and return what each returned, in rank order.
+
+        Raises:
+            BrokenError: the task fails or hangs on a rank; the message has that rank's traceback.
+        """
+        if not self._processes:
+            self.start()
+        for pipe in self._pipes:
+            pipe.send(Carried())
+            pipe.send((task, args, kwargs))
+        found: dict[int, R] = {}
+        while len(found) < RANKS:
+            rank, done, answer = self._answer(set(range(RANKS)) - set(found))
+            if not done:  # the other rank may wait for this one for ever
+                self.stop()
+                raise BrokenError(f"rank {rank} of {RANKS} failed in {task.__name__}:\n{answer}")
+            found[rank] = answer
+        return [found[rank] for rank in range(RANKS)]
+
+    def _answer(self, ranks: set[int]) -> tuple[int, bool, Any]:
+        """Return the rank that answers first, whether it is done, and its answer or error."""
+        ready = wait([self._pipes[rank] for rank in ranks], PATIENCE)
+        if not ready:
+            return min(ranks), False, f"no answer within {PATIENCE:.0f} s"
+        rank = self._pipes.index(ready[0])
+        try:
+            done, answer = self._pipes[rank].recv()
+        except (EOFError, OSError):
+            return rank, False, "its process ended"
+        return rank, done, answer
+
+    def start(self) -> None:
+        """Start the processes; they import and connect while the caller goes on."""
+        context = multiprocessing.get_context("spawn")
+        folder = Path(tempfile.mkdtemp(prefix="mmx-pair-"))
+        self._processes, self._pipes = [], []
+        self._end = weakref.finalize(self, _end, self._processes, self._pipes, folder)
+        for rank in range(RANKS):
+            mine, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(rank, folder / "store", theirs, self._strict), daemon=True)
+            process.start()
+            theirs.close()
+            self._pipes.append(mine)
+            self._processes.append(process)
+
+    def stop(self) -> None:
+        """End the processes."""
+        if self._end is not None:
+            self._end()
+        self._processes, self._pipes = [], []
+
+
+def _end(processes: list[SpawnProcess], pipes: list[Any], folder: Path) -> None:
+    for process, pipe in zip(processes, pipes, strict=True):
+        pipe.close()
+        process.terminate()
+        process.join()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve(rank: int, store: Path, pipe: Connection, strict: bool) -> None:
+    warnings.simplefilter("error" if strict else "ignore")
+    torch.set_num_threads(1)
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    patience = timedelta(seconds=PATIENCE)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=RANKS, timeout=patience)
+    while True:
+        try:
+            pipe.send((True, _run(pipe)))
+        except EOFError:
+            return
+        except Exception:
+            pipe.send((False, traceback.format_exc()))
+
+
+def _run(pipe: Connection) -> object:
+    """Receive the plugin files and a task that may need them, and run it."""
+    pipe.recv()
+    task, args, kwargs = pipe.recv()
+    return task(*args, **kwargs)

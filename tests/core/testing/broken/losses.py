@@ -1,0 +1,244 @@
+"""Broken losses over the whole batch: each is an unbroken twin with one thing changed."""
+
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+from broken.table import Broken, Twin, broken, twins
+from mmx.config import LossConfig
+from mmx.learn.model import Model
+from mmx.learn.whole import Pull, Whole
+from mmx.parts.loss import Compare
+from mmx.parts.sizes import Sizes
+
+IMAGE, TEXT, GROUP = Pull("image.embed", "clean"), Pull("text.embed", "clean"), Pull("fact", "group")
+
+
+class Contrast(Compare):
+    """The twin: softmax cross-entropy both ways round; rows of one group are not negatives."""
+
+    image_views = ("clean",)
+    text_views = ("clean",)
+
+    def __init__(self, config: LossConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.config = config
+
+    @override
+    def pulls(self) -> tuple[Pull, ...]:
+        return (IMAGE, TEXT, GROUP)
+
+    @override
+    def forward(self, whole: Whole, model: Model) -> Tensor:
+        return self.finish((self.one_way(whole, model, IMAGE, TEXT) + self.one_way(whole, model, TEXT, IMAGE)) / 2)
+
+    def one_way(self, whole: Whole, model: Model, mine: Pull, theirs: Pull) -> Tensor:
+        logits = model.fusion.scale() * self.mine(whole, mine) @ self.theirs(whole, theirs).mT
+        same = whole[GROUP].unsqueeze(1) == whole.all(GROUP)
+        target = self.target(whole, len(logits)).to(logits.device)
+        own = functional.one_hot(target, logits.shape[1]).bool()
+        logits = (logits + self.bias * own).masked_fill(same & ~own, -torch.inf)
+        return functional.cross_entropy(logits, target)
+
+    def mine(self, whole: Whole, pull: Pull) -> Tensor:
+        return whole[pull]
+
+    def theirs(self, whole: Whole, pull: Pull) -> Tensor:
+        return whole.all(pull)
+
+    def target(self, whole: Whole, rows: int) -> Tensor:
+        return whole.offset(IMAGE) + torch.arange(rows)
+
+    def finish(self, loss: Tensor) -> Tensor:
+        return loss
+
+
+class Queue(Compare):
+    """A twin: an image against a queue of earlier texts, which moves after the step."""
+
+    image_views = ("clean",)
+    text_views = ("clean",)
+    constants = (TEXT,)
+
+    queue: Tensor
+    place: Tensor
+
+    def __init__(self, config: LossConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.register_buffer("queue", functional.normalize(torch.randn(40, sizes.embed), dim=-1))
+        self.register_buffer("place", torch.zeros((), dtype=torch.int64))
+
+    @override
+    def pulls(self) -> tuple[Pull, ...]:
+        return (IMAGE, TEXT)
+
+    @override
+    def forward(self, whole: Whole, model: Model) -> Tensor:
+        texts = torch.cat([whole.all(TEXT).detach(), self.queue])
+        logits = model.fusion.scale() * whole[IMAGE] @ texts.mT
+        target = whole.offset(IMAGE) + torch.arange(len(logits), device=logits.device)
+        return functional.cross_entropy(logits, target)
+
+    @override
+    def after_step(self, whole: Whole, model: Model) -> None:
+        self.move(whole)
+
+    def move(self, whole: Whole) -> None:
+        rows = whole.all(TEXT).detach()
+        self.queue[(self.place + torch.arange(len(rows), device=rows.device)) % len(self.queue)] = rows
+        self.place += len(rows)
+
+
+class Agreement(Compare):
+    """A twin: SimSiam, whose BatchNorm sees the rows of all ranks, and whose target is detached."""
+
+    image_views = ("clean",)
+    text_views = ("clean",)
+
+    def __init__(self, config: LossConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.project = nn.Sequential(nn.Linear(sizes.embed, 8, bias=False), nn.BatchNorm1d(8), nn.Tanh())
+        self.predict = nn.Linear(8, 8)
+
+    @override
+    def pulls(self) -> tuple[Pull, ...]:
+        return (IMAGE, TEXT)
+
+    @override
+    def forward(self, whole: Whole, model: Model) -> Tensor:
+        one, two = self.project(self.rows(whole, IMAGE)), self.project(self.rows(whole, TEXT))
+        both = functional.cosine_similarity(self.predict(one), two.detach()) + functional.cosine_similarity(
+            self.predict(two), one.detach()
+        )
+        return -both.mean()
+
+    def rows(self, whole: Whole, pull: Pull) -> Tensor:
+        return whole.all(pull)
+
+
+class LossOfEachRow(Contrast):
+    @override
+    def finish(self, loss: Tensor) -> Tensor:
+        return loss.expand(7)
+
+
+class FloatLoss(Contrast):
+    @override
+    def finish(self, loss: Tensor) -> Tensor:
+        return loss.float()
+
+
+class PlainNumber(Contrast):
+    @override
+    def finish(self, loss: Tensor) -> Any:
+        return loss.detach().tolist()
+
+
+class NotANumber(Contrast):
+    @override
+    def finish(self, loss: Tensor) -> Tensor:
+        return loss / (loss - loss)
+
+
+class UndeclaredView(Contrast):
+    @override
+    def pulls(self) -> tuple[Pull, ...]:
+        return (*super().pulls(), Pull("text.pooled", "masked"))
+
+
+class ReadsWhatItDoesNotPull(Queue):
+    @override
+    def after_step(self, whole: Whole, model: Model) -> None:
+        whole.all(Pull("image.pooled", "clean"))
+        super().after_step(whole, model)
+
+
+class PullsForNothing(Contrast):
+    @override
+    def pulls(self) -> tuple[Pull, ...]:
+        return (*super().pulls(), Pull("text.pooled", "clean"))
+
+
+class NumpyNoise(Contrast):
+    @override
+    def finish(self, loss: Tensor) -> Tensor:
+        return loss * float(np.random.default_rng().uniform(0.9, 1.1))
+
+
+class OwnGenerator(Contrast):
+    def __init__(self, config: LossConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes)
+        self.draw = torch.Generator().manual_seed(0)
+
+    @override
+    def finish(self, loss: Tensor) -> Tensor:
+        return loss * (1 + 0.1 * torch.rand((), generator=self.draw, device="cpu").item())
+
+
+class QueueInAttribute(Queue):
+    def __init__(self, config: LossConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes)
+        kept = self.queue
+        del self.queue
+        self.queue = kept
+
+
+class PlaceInAttribute(Queue):
+    def __init__(self, config: LossConfig, sizes: Sizes) -> None:
+        super().__init__(config, sizes)
+        self.at = 0
+
+    @override
+    def move(self, whole: Whole) -> None:
+        rows = whole.all(TEXT).detach()
+        self.queue[(self.at + torch.arange(len(rows))) % len(self.queue)] = rows.to(self.queue.dtype)
+        self.at += len(rows)
+
+
+class MovesInForward(Queue):
+    @override
+    def forward(self, whole: Whole, model: Model) -> Tensor:
+        loss = super().forward(whole, model)
+        with torch.no_grad():
+            self.move(whole)
+        return loss
+
+    @override
+    def after_step(self, whole: Whole, model: Model) -> None:
+        pass
+
+
+class ChangesFeatures(Contrast):
+    @override
+    def mine(self, whole: Whole, pull: Pull) -> Tensor:
+        with torch.no_grad():
+            whole[pull].mul_(1.1)
+        return whole[pull]
+
+
+class ChangesTheModel(Queue):
+    @override
+    def after_step(self, whole: Whole, model: Model) -> None:
+        super().after_step(whole, model)
+        next(model.fusion.parameters()).mul_(0.9)
+
+
+TWINS: Final[tuple[Twin, ...]] = tuple(twins("loss", LossConfig, Contrast, Queue, Agreement))
+BROKEN: Final[tuple[Broken, ...]] = tuple(
+    broken(
+        "loss",
+        LossConfig,
+        {
+            "shapes": (LossOfEachRow, FloatLoss, PlainNumber, NotANumber),
+            "declared": (UndeclaredView, ReadsWhatItDoesNotPull, PullsForNothing),
+            "determinism": (NumpyNoise, OwnGenerator),
+            "state": (QueueInAttribute, PlaceInAttribute),
+            "inputs": (MovesInForward, ChangesFeatures, ChangesTheModel),
+        },
+    )
+)

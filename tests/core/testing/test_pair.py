@@ -1,0 +1,14 @@
+import sys
+
+import pytest
+import torch.distributed as dist
+
+from mmx.testing.check import BrokenError
+from mmx.testing.pair import Pair
+
+
+def test_both_ranks_answer_in_order_and_a_failure_is_told_with_its_rank(pair: Pair) -> None:
+    assert pair(dist.get_rank) == [0, 1]
+    with pytest.raises(BrokenError, match=r"rank [01] of 2 failed in getrecursionlimit(.|\n)*TypeError"):
+        pair(sys.getrecursionlimit, 1)  # pyright: ignore[reportCallIssue]
+    assert pair(dist.get_world_size) == [2, 2]
