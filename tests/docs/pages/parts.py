@@ -1,0 +1,71 @@
+"""Our own parts and the options of each, as the recipes' help describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import distribution
+
+from mmx.config import PartConfig
+from mmx.entries import GROUP
+from mmx.kinds import CONFIGS, KINDS, Entry
+from mmx.recipe.describe import Option, options
+from mmx.recipe.template import PLACES
+from mmx.registry import Registries
+from pages.markdown import cell, code, inline, table
+
+
+def modules() -> list[str]:
+    """Return the entry modules of mmx itself."""
+    points = distribution("mmx").entry_points.select(group=GROUP)
+    return sorted({point.module for point in points})
+
+
+def ours() -> Registries:
+    """Return the parts that come with mmx, whatever else is installed."""
+    registries = Registries()
+    for module in modules():
+        import_module(module).mmx_register(registries.owned_by(module))
+    return registries
+
+
+def own_options(config: type[PartConfig], kind: str) -> list[Option]:
+    """Return the options that a part adds to those of its kind."""
+    common = {option.key for option in options(CONFIGS.get(kind, PartConfig))}
+    return [option for option in options(config) if option.key not in common]
+
+
+def option_table(rows: list[Option]) -> list[str]:
+    return table(
+        ("option", "type", "default", "meaning"),
+        [
+            (code(row.key), cell(row.type), "needed" if row.needed else code(row.default) or "none", cell(row.help))
+            for row in rows
+        ],
+    )
+
+
+def page() -> str:
+    registries = ours()
+    lines = [
+        "# Parts that come with mmx",
+        "",
+        "Every part and its own options. The options that all parts of a kind share are on the page of",
+        "[kinds](kinds.md). `mmx plugins show KIND NAME` prints the same, and a table to paste.",
+        "",
+    ]
+    for kind in KINDS:
+        entries = list(registries[kind])
+        if entries:
+            lines += [f"## {kind}", "", f"In the table `[{PLACES[kind].format('NAME')}]`.", ""]
+            lines += [line for entry in entries for line in _part(entry)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _part(entry: Entry) -> Iterator[str]:
+    yield f"### {entry.kind} {entry.name}"
+    yield ""
+    yield f"{inline(entry.summary)[0].upper()}{inline(entry.summary)[1:]}. From `{entry.owner}`: `{entry.part}`."
+    yield ""
+    rows = own_options(entry.config, entry.kind)
+    yield from option_table(rows) if rows else ["It has no options of its own.", ""]

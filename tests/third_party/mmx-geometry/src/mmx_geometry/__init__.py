@@ -1,0 +1,41 @@
+"""The geometry of a shared space: alignment and uniformity as a loss, the gap between modalities as a number."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import mmx
+from mmx_geometry.configs import ModalityGapConfig, UniformConfig
+
+if TYPE_CHECKING:
+    from mmx.parts.evaluator import Result
+    from mmx.registry import Registrar
+    from mmx.run.events import Run
+
+
+@mmx.hookimpl
+def mmx_register(register: Registrar) -> None:
+    """Register the parts."""
+    register(
+        "loss",
+        "uniform",
+        config=UniformConfig,
+        part="mmx_geometry.loss:Uniform",
+        summary="pairs close together, all else spread evenly over the sphere",
+    )
+    register(
+        "evaluator",
+        "modality_gap",
+        config=ModalityGapConfig,
+        part="mmx_geometry.gap:ModalityGap",
+        summary="how far the centres of images and of texts lie apart",
+    )
+
+
+@mmx.hookimpl
+def mmx_evaluation_end(run: Run, step: int, results: dict[str, Result]) -> None:
+    """Add a line to ``geometry.jsonl`` in the run folder: the step, and each gap by its evaluator's name."""
+    gaps = {name: result.numbers["gap"].value for name, result in results.items() if "gap" in result.numbers}
+    with (run.folder / "geometry.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, **gaps}) + "\n")

@@ -1,0 +1,78 @@
+"""What the parts compute, on cases that can be worked out by hand."""
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+import mmx_geometry
+from mmx.errors import RecipeError
+from mmx.learn.group import SoloGroup
+from mmx.learn.model import Model
+from mmx.learn.whole import Whole
+from mmx.parts.evaluator import Number, Result, Subject
+from mmx.parts.sizes import Sizes
+from mmx.run.events import Run
+from mmx_geometry.configs import ModalityGapConfig, UniformConfig
+from mmx_geometry.gap import ModalityGap
+from mmx_geometry.loss import Uniform
+
+SIZES = Sizes(image=32, vocabulary=128, context=16, pad=0, start=126, end=127)
+NO_MODEL = cast(Model, None)
+CROSS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+
+
+def loss_of(images: Tensor, texts: Tensor, **options: Any) -> float:
+    loss = Uniform(UniformConfig(name="uniform", **options), SIZES)
+    features = {loss.image: images, loss.text: texts}
+    return float(loss(Whole(features, SoloGroup(), 0), NO_MODEL))
+
+
+def test_alignment_is_the_mean_squared_distance_of_pairs() -> None:
+    assert loss_of(CROSS, CROSS, uniformity=0.0) == pytest.approx(0.0)
+    assert loss_of(CROSS, -CROSS, uniformity=0.0) == pytest.approx(4.0)
+
+
+def test_uniformity_of_four_corners() -> None:
+    # Of the 12 ordered pairs, 8 are at a squared distance of 2 and 4 of 4.
+    expected = math.log((8 * math.exp(-2 * 2.0) + 4 * math.exp(-2 * 4.0)) / 12)
+    assert loss_of(CROSS, CROSS) == pytest.approx(expected)
+
+
+def test_points_that_coincide_are_not_spread() -> None:
+    same = CROSS[:1].expand(4, 2)
+    assert loss_of(same, same) == pytest.approx(0.0)
+
+
+def test_one_row_is_refused() -> None:
+    with pytest.raises(RecipeError, match="2 or more"):
+        loss_of(CROSS[:1], CROSS[:1])
+
+
+def test_the_gap_needs_a_dataset() -> None:
+    with pytest.raises(RecipeError, match=r"evaluators\.NAME\.data"):
+        ModalityGap(ModalityGapConfig(name="modality_gap"), None)
+
+
+def test_the_gap_is_the_distance_of_the_centres() -> None:
+    images, texts = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    gap = ModalityGap(ModalityGapConfig(name="modality_gap"), cast(Any, ()))
+    gap._pieces = lambda: iter([cast(Any, None)])
+    gap._embed = lambda subject, piece: (images, texts)
+    result = gap.evaluate(cast(Subject, None))
+    assert result.numbers["gap"].value == pytest.approx(math.sqrt(0.5))
+    assert result.numbers[result.headline].value == pytest.approx(0.5)
+
+
+def test_each_evaluation_adds_a_line(tmp_path: Path) -> None:
+    run = cast(Run, SimpleNamespace(folder=tmp_path))
+    results = {"gap": Result("gap", {"gap": Number(0.25)}), "other": Result("top1", {"top1": Number(1.0)})}
+    for step in (10, 20):
+        mmx_geometry.mmx_evaluation_end(run, step, results)
+    lines = (tmp_path / "geometry.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"step": 10, "gap": 0.25}, {"step": 20, "gap": 0.25}]
