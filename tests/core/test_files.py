@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "toy_sharp.py"
     path.write_text(CODE)
     yield path
-    for name in [name for name in sys.modules if name.startswith("toy")]:
+    for name in [name for name in sys.modules if name.startswith("toy_")]:
         del sys.modules[name]
 
 

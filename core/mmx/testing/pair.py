@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, final
 
@@ -54,11 +55,13 @@ class Pair:
         Raises:
             BrokenError: the task fails or hangs on a rank; the message has that rank's traceback.
         """
+        # Pickled before anything is sent: what cannot be must not leave one rank waiting for the rest.
+        files, call = ForkingPickler.dumps(Carried()), ForkingPickler.dumps((task, args, kwargs))
         if not self._processes:
             self.start()
         for pipe in self._pipes:
-            pipe.send(Carried())
-            pipe.send((task, args, kwargs))
+            pipe.send_bytes(files)
+            pipe.send_bytes(call)
         found: dict[int, R] = {}
         while len(found) < RANKS:
             rank, done, answer = self._answer(set(range(RANKS)) - set(found))

@@ -1,3 +1,4 @@
+import pickle
 import sys
 
 import pytest
@@ -12,3 +13,9 @@ def test_both_ranks_answer_in_order_and_a_failure_is_told_with_its_rank(pair: Pa
     with pytest.raises(BrokenError, match=r"rank [01] of 2 failed in getrecursionlimit(.|\n)*TypeError"):
         pair(sys.getrecursionlimit, 1)  # pyright: ignore[reportCallIssue]
     assert pair(dist.get_world_size) == [2, 2]
+
+
+def test_a_task_that_cannot_be_sent_leaves_both_ranks_ready_for_the_next(pair: Pair) -> None:
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pair(lambda: 1)
+    assert pair(dist.get_rank) == [0, 1]
