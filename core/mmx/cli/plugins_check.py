@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,14 +51,18 @@ def check(
 def _print(checks: Sequence[Conformance]) -> list[Finding]:
     found: list[Finding] = []
     width = max(len(one.check.name) for one in checks)
-    part = ""
+    part, said = "", set[str]()
     for one in checks:
         finding = one.find()
         if finding.part != part:
-            part = finding.part
+            part, said = finding.part, set()
             print(printable(f"{part}  of {one.entry.owner}"))
+        again = finding.status == "not applicable" and finding.message in said
+        print(
+            printable("\n".join(_row(replace(finding, message="see above") if again else finding, width))), flush=True
+        )
+        said.add(finding.message)
         found.append(finding)
-        print(printable("\n".join(_row(finding, width))), flush=True)
     print()
     print(printable("\n".join(_sums(found))))
     return found

@@ -10,6 +10,7 @@ import pytest
 
 from mmx.cli import plugins_check
 from mmx.testing import Conformance, checks_of
+from mmx.testing.check import NotApplicableError
 from mmx.testing.run import plugin
 
 Mmx = Callable[..., Any]
@@ -76,6 +77,20 @@ def test_a_part_that_is_broken(mmx: Mmx, file: Path, few: None) -> None:
     assert "  unknown keys  BROKEN: " in done.out
     assert "(it must hold that " in done.out
     assert "text_transform.plain: 2 hold, 1 BROKEN (" in done.out
+
+
+def test_a_reason_is_told_once(mmx: Mmx, file: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(check: Conformance) -> None:
+        raise NotApplicableError("needs the package x: pip install x")
+
+    monkeypatch.setattr(Conformance, "__call__", absent)
+    done = mmx("plugins", "check", str(file))
+    assert done.code == 0
+    assert [line.split("  ")[-1] for line in done.out.splitlines()[1:4]] == [
+        "not applicable: needs the package x: pip install x",
+        "not applicable: see above",
+        "not applicable: see above",
+    ]
 
 
 def test_for_programs(mmx: Mmx, file: Path, few: None) -> None:
