@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,8 @@ import pluggy
 from mmx import hookspecs
 from mmx.entries import GROUP, Part, PluginEntry
 from mmx.errors import PluginError
+from mmx.kinds import Entry
+from mmx.reference import absent
 
 HOOKS: Final = tuple(name for name in vars(hookspecs) if name.startswith("mmx_"))
 
@@ -32,6 +36,14 @@ def refuse_other_parts(entry: PluginEntry, registered: set[Part]) -> None:
         )
 
 
+def refuse_absent(registered: Sequence[Entry]) -> None:
+    """Refuse a plugin that registers what is not where it says."""
+    for entry in registered:
+        why = absent(entry.part)
+        if why:
+            raise PluginError(f"it registers the {entry.kind} '{entry.name}' as part=\"{entry.part}\", but {why}")
+
+
 def problem(plugin: object, callers: list[pluggy.HookCaller]) -> str:
     """Say what pluggy lets pass and mmx does not: misspelt hooks, wrappers, unmarked hooks, no hook at all."""
     for caller in callers:
@@ -47,6 +59,28 @@ def problem(plugin: object, callers: list[pluggy.HookCaller]) -> str:
     if unmarked:
         return f"{unmarked[0]} is not marked with @mmx.hookimpl"
     return "" if callers else "it implements no hook; functions are marked with @mmx.hookimpl"
+
+
+def refuse_unknown_arguments(plugin: object) -> None:
+    """Refuse an argument that a hook does not have; one with a default would never be given, and pass unnoticed."""
+    for hook in HOOKS:
+        implementation = getattr(plugin, hook, None)
+        if callable(implementation) and hasattr(implementation, f"{hookspecs.hookimpl.project_name}_impl"):
+            wrong = _unknown_argument(hook, implementation)
+            if wrong:
+                raise PluginError(wrong)
+
+
+def _unknown_argument(hook: str, implementation: Callable[..., object]) -> str:
+    known = list(inspect.signature(getattr(hookspecs, hook)).parameters)
+    wrong = [name for name in inspect.signature(implementation).parameters if name not in known]
+    if not wrong:
+        return ""
+    code = getattr(inspect.unwrap(implementation), "__code__", None)
+    place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+    close = difflib.get_close_matches(wrong[0], known, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return f"{hook}{place} takes '{wrong[0]}', which the hook does not have{hint} (arguments: {', '.join(known)})"
 
 
 def cause(error: BaseException) -> str:

@@ -19,6 +19,10 @@ API_LEVEL: Final = 1
 PREFIX: Final = "mmx.plugins.v"
 GROUP: Final = f"{PREFIX}{API_LEVEL}"
 
+_NEAR: Final = re.compile(r"mmx[._-]?plugins?.*", re.IGNORECASE)
+"""Groups that are meant for mmx: one that is written wrong would be as if it were not there."""
+_ABOUT: Final = re.compile(rf"^\[{_NEAR.pattern}\]", re.IGNORECASE | re.MULTILINE)
+
 Part = tuple[str, str]
 """Kind and name."""
 
@@ -62,7 +66,7 @@ def installed() -> Iterator[PluginEntry]:
     found: dict[str, list[PluginEntry]] = {}
     for distribution in distributions():
         text = _read(distribution)
-        if PREFIX in text:
+        if _ABOUT.search(text):
             # The first on the path is the one that Python imports; a second is left over from another install.
             name = _field(distribution, "Name")
             found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), list(_entries(distribution, name)))
@@ -73,7 +77,7 @@ def installed() -> Iterator[PluginEntry]:
 def _entries(distribution: Distribution, name: str) -> Iterator[PluginEntry]:
     version = _field(distribution, "Version")
     try:
-        points = [point for point in distribution.entry_points if point.group.startswith(PREFIX)]
+        points = [point for point in distribution.entry_points if _NEAR.fullmatch(point.group)]
     except Exception as error:
         reason = f"its entry_points.txt cannot be read ({type(error).__name__}: {error}); install it again"
         yield PluginEntry("?", name, version, status="broken", reason=reason)
@@ -88,8 +92,16 @@ def _entries(distribution: Distribution, name: str) -> Iterator[PluginEntry]:
 def _entry(bare: PluginEntry, points: Sequence[EntryPoint]) -> PluginEntry:
     keys = [point.name.partition(".") for point in points]
     parts = tuple(sorted((kind, name) for kind, dot, name in keys if dot))
-    level = points[0].group.removeprefix(PREFIX)
+    group = points[0].group
+    level = group.removeprefix(PREFIX)
     unknown = [f"{kind}.{name}" for kind, name in parts if kind not in KINDS]
+    if ":" in bare.module:
+        module = bare.module.partition(":")[0]
+        reason = f'an entry point names a module, not what is in it: write "{points[0].name}" = "{module}"'
+        return PluginEntry(bare.module, bare.distribution, bare.version, parts, "broken", reason)
+    if not group.startswith(PREFIX):
+        reason = f"its entry points are in the group '{group}'; mmx reads '{GROUP}': rename it, and install it again"
+        return PluginEntry(bare.module, bare.distribution, bare.version, (), "broken", reason)
     if level != str(API_LEVEL):
         reason = f"it speaks plugin interface {level}, this mmx speaks {API_LEVEL}; install a version that fits"
         return PluginEntry(bare.module, bare.distribution, bare.version, parts, "incompatible", reason)

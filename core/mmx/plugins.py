@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +19,7 @@ from typing_extensions import override
 
 from mmx import files, hookspecs
 from mmx.admission import HOOKS as HOOKS
-from mmx.admission import cause, problem, refuse_other_parts
+from mmx.admission import cause, problem, refuse_absent, refuse_other_parts, refuse_unknown_arguments
 from mmx.entries import PluginEntry, installed
 from mmx.errors import PluginDeprecationWarning, PluginError
 from mmx.registry import Registries, Source
@@ -35,6 +37,9 @@ class Fault:
     plugin: str
     hook: str
     error: str
+    """The first error, with its place in the plugin's code."""
+    count: int = 1
+    """How often it failed."""
 
     def __str__(self) -> str:
         return f"{self.plugin}: {self.hook} failed and is ignored: {self.error}"
@@ -157,8 +162,11 @@ class Plugins(Source):
         self._observe("mmx_evaluation_end", run=run, step=step, results=results)
 
     def run_end(self, run: Run, outcome: Outcome) -> None:
-        """Call ``mmx_run_end`` of every plugin."""
+        """Call ``mmx_run_end`` of every plugin, and say which observers failed more than once."""
         self._observe("mmx_run_end", run=run, outcome=outcome)
+        for fault in self.faults:
+            if fault.count > 1:
+                self._say(f"{fault.plugin}: {fault.hook} failed {fault.count:,} times, the first time: {fault.error}")
 
     def _take(self, path: Path) -> files.PluginFile:
         """Load a plugin file; unlike an installed plugin, it was asked for, so that nothing goes on without it."""
@@ -167,6 +175,10 @@ class Plugins(Source):
         if not entry.usable:
             prefix = "" if entry.reason.startswith("--plugin ") else f"--plugin {path}: "
             raise PluginError(f"{prefix}{entry.reason}")
+        installed = {known.owner for known in self.entries if known.distribution}
+        for kind, part in entry.parts:
+            for owner in self.registries[kind].prefer(part, entry.owner, installed):
+                self._say(f"{kind}.{part}: of {path}, in place of {owner}")
         return files.PluginFile(path.absolute(), files.sha256_of(sys.modules[path.stem]))
 
     def _admit(self, entry: PluginEntry, load: Callable[[], object]) -> PluginEntry:
@@ -193,7 +205,7 @@ class Plugins(Source):
             self.registries.drop(entry.owner)
             if self._manager.has_plugin(entry.owner):
                 self._manager.unregister(name=entry.owner)
-            return replace(entry, status="broken", reason=cause(error))
+            return replace(entry, status="broken", reason=f"{cause(error)}{_mend(entry, error)}")
         parts = tuple(sorted((part.kind, part.name) for part in self.registries.registered(entry.owner)))
         return replace(entry, status="loaded", parts=parts, hooks=hooks)
 
@@ -203,13 +215,15 @@ class Plugins(Source):
             if call.plugin is plugin:
                 values = {name: self.registries.owned_by(entry.owner) for name in call.argnames}
                 self._trace.call(entry.owner, "mmx_register", values, partial(call.function, *values.values()))
+        registered = self.registries.registered(entry.owner)
         if entry.distribution:
-            registered = {(part.kind, part.name) for part in self.registries.registered(entry.owner)}
-            refuse_other_parts(entry, registered)
+            refuse_other_parts(entry, {(part.kind, part.name) for part in registered})
+        refuse_absent(registered)
         return tuple(sorted(caller.name for caller in self._manager.get_hookcallers(plugin) or ()))
 
     def _connect(self, plugin: object, name: str) -> None:
         """Register with pluggy, and refuse what pluggy lets pass: misspelt hooks, wrappers, no hook at all."""
+        refuse_unknown_arguments(plugin)
         self._manager.register(plugin, name=name)
         try:
             wrong = problem(plugin, self._manager.get_hookcallers(plugin) or [])
@@ -226,10 +240,26 @@ class Plugins(Source):
             try:
                 self._trace.call(call.plugin_name, hook, values, partial(call.function, *given))
             except (Exception, SystemExit) as error:
-                fault = Fault(call.plugin_name, hook, f"{type(error).__name__}: {error}")
-                if not any((known.plugin, known.hook) == (fault.plugin, hook) for known in self.faults):
-                    self.faults.append(fault)
-                    self._say(str(fault))
+                self._note(Fault(call.plugin_name, hook, cause(error)))
+
+    def _note(self, fault: Fault) -> None:
+        """Say a fault once, and count it from then on."""
+        for place, known in enumerate(self.faults):
+            if (known.plugin, known.hook) == (fault.plugin, fault.hook):
+                self.faults[place] = replace(known, count=known.count + 1)
+                return
+        self.faults.append(fault)
+        if os.environ.get("MMX_DEBUG"):
+            traceback.print_exc()
+        self._say(str(fault))
+
+
+def _mend(entry: PluginEntry, error: BaseException) -> str:
+    """Say which line of the metadata is wrong where it names a module that is not there."""
+    if not (entry.distribution and isinstance(error, ModuleNotFoundError) and error.name == entry.module):
+        return ""
+    key = ".".join(entry.parts[0]) if entry.parts else entry.module
+    return f'; mend the line "{key}" = "{entry.module}" of its pyproject.toml, and install it again'
 
 
 def _complain(text: str) -> None:

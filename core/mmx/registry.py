@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic_core import PydanticCustomError
@@ -69,6 +69,8 @@ class Registry:
     kind: str
     source: Source
     entries: dict[Claim, Entry] = field(default_factory=dict[Claim, Entry])
+    hidden: set[Claim] = field(default_factory=set[Claim])
+    """Claims that another owner was preferred to."""
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield the parts that can be used; imports every plugin that has one of this kind."""
@@ -81,7 +83,7 @@ class Registry:
         refusal = self.refusal(name)
         if refusal:
             raise PluginError(refusal.text)
-        return next(entry for entry in self.entries.values() if entry.name == name)
+        return self.entries[name, self._owners(name)[0]]
 
     def names(self) -> list[str]:
         """Return the names there are; imports nothing."""
@@ -101,6 +103,12 @@ class Registry:
         """Forget what an owner registered."""
         self.entries = {claim: entry for claim, entry in self.entries.items() if entry.owner != owner}
 
+    def prefer(self, name: str, owner: str, others: Collection[str]) -> list[str]:
+        """Give a name to one owner, in place of those of the others that claim it; return these."""
+        hidden = [other for other in self._owners(name) if other != owner and other in others]
+        self.hidden |= {(name, other) for other in hidden}
+        return hidden
+
     def clashes(self) -> list[str]:
         """Return a line on every name that two plugins claim; imports nothing."""
         return [self._clash(name) for name in self.names() if len(self._owners(name)) > 1]
@@ -119,7 +127,8 @@ class Registry:
 
     def _owners(self, name: str) -> list[str]:
         registered = (owner for known, owner in self.entries if known == name)
-        return sorted({*self.source.listed(self.kind).get(name, ()), *registered})
+        claims = {*self.source.listed(self.kind).get(name, ()), *registered}
+        return sorted(owner for owner in claims if (name, owner) not in self.hidden)
 
     def _clash(self, name: str) -> str:
         both = " and ".join(self._owners(name))
@@ -128,8 +137,10 @@ class Registry:
     def _unknown(self, name: str) -> str:
         names = self.names()
         close = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        return f"no {self.kind} '{name}'{hint} (known: {', '.join(names) or 'none'})"
+        known = f"(known: {', '.join(names) or 'none'})"
+        if close:
+            return f"no {self.kind} '{name}'; did you mean '{close[0]}'? {known}"
+        return f"no {self.kind} '{name}' {known}; is its plugin installed (mmx plugins), or one file (--plugin FILE)?"
 
 
 class Registries(Choices):

@@ -12,6 +12,10 @@ class Options(LossConfig):
     \"\"\"How sharp it is.\"\"\"
 
 
+class Part:
+    \"\"\"The loss.\"\"\"
+
+
 @hookimpl
 def mmx_register(register):
     register("loss", "{part}", config=Options, part="{module}:Part", summary="a loss of {module}")

@@ -30,15 +30,19 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     for name in set(sys.modules) - known:
-        if name.startswith("toy"):
+        if _made(name):
             del sys.modules[name]
 
 
 @pytest.fixture(autouse=True)
 def forgotten() -> None:
     """Modules of other tests' files are not there."""
-    for name in [name for name in sys.modules if name.startswith("toy")]:
+    for name in [name for name in sys.modules if _made(name)]:
         del sys.modules[name]
+
+
+def _made(module: str) -> bool:
+    return module == "toy" or module.startswith("toy_")
 
 
 def reason(plugins: Plugins, name: str) -> str:
@@ -85,6 +89,12 @@ class Failing:
         raise KeyboardInterrupt
 
 
+RAISES = [
+    f"{__file__}:{hook.__code__.co_firstlineno + 2}"  # below the decorator and the def
+    for hook in (Failing.mmx_run_start, Failing.mmx_step_end)
+]
+
+
 def test_installed_plugins_are_found(site: Path) -> None:
     install(site, "toy-losses", version="2.1")
     plugins = Plugins()
@@ -125,7 +135,13 @@ def test_another_interface_is_refused_without_an_import(site: Path, level: str) 
             MODULE.replace("mmx_register", "mmx_regster"),
             "there is no hook 'mmx_regster'; did you mean 'mmx_register'? (hooks: mmx_register, mmx_run_start,",
         ),
-        (MODULE.replace("(register)", "(registry)"), "Argument(s) {'registry'} are declared in the hookimpl"),
+        (
+            MODULE.replace("(register)", "(registry)"),
+            "mmx_register ({site}/toy.py:15) takes 'registry', which the hook does not have; did you mean 'register'? "
+            "(arguments: register)",
+        ),
+        (MODULE.replace("(register)", "(register, again=1)"), "takes 'again', which the hook does not have (arg"),
+        (MODULE.replace(":Part", ":Prat"), "as part=\"toy:Prat\", but toy has no 'Prat'; did you mean 'Part'?"),
         (MODULE.replace('"loss"', '"los"'), "toy 1.0 (toy) registers 'toy' as a los; kinds are"),
         (MODULE + "    1 / 0\n", "ZeroDivisionError: division by zero ({site}/toy.py:"),
         (MODULE.replace("@hookimpl", "@hookimpl(wrapper=True)") + "    yield\n", "mmx_register is a hook wrapper"),
@@ -140,6 +156,36 @@ def test_broken_plugins_break_nothing(site: Path, code: str, expected: str) -> N
     assert "other" in plugins.registries["loss"]
     with pytest.raises(PluginError, match=r"the loss 'toy' is of toy 1\.0 \(toy\), which cannot be used: "):
         plugins.registries["loss"]["toy"]
+
+
+@pytest.mark.parametrize(
+    ("entry_points", "expected"),
+    [
+        ("[mmx.plugins]\nloss.toy = toy\n", "are in the group 'mmx.plugins'; mmx reads 'mmx.plugins.v1': rename it"),
+        ("[mmx_plugin.v1]\nloss.toy = toy\n", "are in the group 'mmx_plugin.v1'; mmx reads"),
+        ("[mmx.plugins.v1]\nloss.toy = toi\n", 'mend the line "loss.toy" = "toi" of its pyproject.toml'),
+        ("[mmx.plugins.v1]\nloss.toy = toy:mmx_register\n", 'not what is in it: write "loss.toy" = "toy"'),
+    ],
+)
+def test_metadata_that_means_something_else(site: Path, entry_points: str, expected: str) -> None:
+    install(site, "toy", entry_points=entry_points)
+    plugins = Plugins()
+    plugins.load_all()
+    (entry,) = [entry for entry in plugins.unusable if entry.distribution == "toy"]
+    assert expected in entry.reason
+
+
+def test_a_file_is_preferred_to_a_package_and_that_is_said(site: Path, tmp_path: Path) -> None:
+    install(site, "toy-package", part="twice")
+    file = tmp_path / "toy_file.py"
+    file.write_text(MODULE.replace("{part}", "twice").replace("{module}", "toy_file"))
+    said: list[str] = []
+    plugins = Plugins(files=[file], say=said.append)
+    assert plugins.registries["loss"]["twice"].owner == str(file)
+    assert said == [f"loss.twice: of {file}, in place of toy-package 1.0 (toy_package)"]
+    plugins.load_all()
+    assert plugins.registries["loss"]["twice"].owner == str(file) and plugins.unusable == []
+    assert Plugins().registries["loss"]["twice"].owner == "toy-package 1.0 (toy_package)"
 
 
 def test_what_a_broken_plugin_had_registered_is_dropped(site: Path) -> None:
@@ -341,14 +387,17 @@ def test_an_observer_that_fails_is_named_once_and_stops_nobody() -> None:
         plugins.run_start(RUN)
         plugins.step_end(RUN, STEP)
     assert said == [
-        "failing: mmx_run_start failed and is ignored: RuntimeError: no network",
-        "failing: mmx_step_end failed and is ignored: SystemExit: 3",
+        f"failing: mmx_run_start failed and is ignored: RuntimeError: no network ({RAISES[0]})",
+        f"failing: mmx_step_end failed and is ignored: SystemExit: 3 ({RAISES[1]})",
     ]
-    assert [(fault.plugin, fault.hook) for fault in plugins.faults] == [
-        ("failing", "mmx_run_start"),
-        ("failing", "mmx_step_end"),
+    assert [(fault.plugin, fault.hook, fault.count) for fault in plugins.faults] == [
+        ("failing", "mmx_run_start", 3),
+        ("failing", "mmx_step_end", 3),
     ]
-    assert before.seen == after.seen == ["start run", "step 1"] * 3
+    plugins.remove("failing")
+    plugins.run_end(RUN, OUTCOME)
+    assert said[2] == (f"failing: mmx_run_start failed 3 times, the first time: RuntimeError: no network ({RAISES[0]})")
+    assert before.seen == after.seen == [*["start run", "step 1"] * 3, "end run finished"]
 
 
 def test_an_interrupt_is_not_swallowed() -> None:
@@ -362,7 +411,8 @@ def test_faults_go_to_stderr_unless_somebody_listens(capsys: pytest.CaptureFixtu
     plugins = Plugins(discover=False)
     plugins.add(Failing(), "failing")
     plugins.run_start(RUN)
-    assert capsys.readouterr().err == "failing: mmx_run_start failed and is ignored: RuntimeError: no network\n"
+    said = capsys.readouterr().err
+    assert said.startswith("failing: mmx_run_start failed and is ignored: RuntimeError: no network (")
 
 
 class Misspelt:
@@ -387,7 +437,7 @@ class Forward:
     ("make", "expected"),
     [
         (Misspelt, r"^mine: there is no hook 'mmx_step_ended'; did you mean 'mmx_step_end'\?"),
-        (Demanding, r"^mine: .*Argument\(s\) \{'loss'\}"),
+        (Demanding, r"^mine: mmx_step_end \(.*test_plugins.py:\d+\) takes 'loss', which the hook does not have"),
         (object, "^mine: it implements no hook"),
     ],
 )

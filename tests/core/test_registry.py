@@ -67,7 +67,10 @@ def test_a_name_of_two_owners_belongs_to_none(order: tuple[str, ...]) -> None:
 def test_an_unknown_name(registries: Registries) -> None:
     with pytest.raises(PluginError, match=r"^no image_encoder 'vti'; did you mean 'vit'\? \(known: conv, vit\)$"):
         registries["image_encoder"]["vti"]
-    with pytest.raises(PluginError, match=r"^no loss 'x' \(known: none\)$"):
+    with pytest.raises(
+        PluginError,
+        match=r"^no loss 'x' \(known: none\); is its plugin installed",
+    ):
         Registries()["loss"]["x"]
 
 
@@ -75,7 +78,7 @@ def test_an_unknown_name(registries: Registries) -> None:
     ("part", "expected"),
     [
         ("no_such_module:Loss", "cannot import no_such_module:Loss: ModuleNotFoundError"),
-        ("throwaway:Nothing", "cannot import throwaway:Nothing: AttributeError"),
+        ("throwaway:Nobody", "cannot import throwaway:Nobody: AttributeError"),
         ("throwaway:Vit", "loss 'x' of toy 1.0 (toy): throwaway:Vit is not a subclass of mmx.parts.loss:Loss"),
         ("throwaway:RECIPE", "throwaway:RECIPE is not a subclass of mmx.parts.loss:Loss"),
     ],

@@ -80,6 +80,10 @@ class Remote(PartConfig):
     """Machines."""
 
 
+class Nothing:
+    """What every part is here: nobody builds one."""
+
+
 @hookimpl
 def mmx_register(register: Registrar) -> None:
     parts: list[tuple[str, str, type[PartConfig]]] = [

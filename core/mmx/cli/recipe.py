@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -61,6 +62,7 @@ def check(
     from mmx.errors import MmxError
     from mmx.plugins import Plugins
     from mmx.recipe.load import examine, failure, read
+    from mmx.run.wording import summed
 
     registries = Plugins(files=plugin or ()).registries
     problems: Sequence[Problem] = ()
@@ -86,7 +88,11 @@ def check(
     if json:
         print_json({"ok": True, "recipe": recipe, "message": advice, "problems": []})
     else:
-        print(f"{document.label}: the recipe holds" + (f"\n\n{advice}" if advice else ""))
+        print(f"{document.label}: the recipe holds")
+        if not isinstance(found, list):
+            print(textwrap.fill(f"losses: {summed(found)}", 80, subsequent_indent="  "))
+        if advice:
+            print(f"\n{advice}")
     return 0
 
 

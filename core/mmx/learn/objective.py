@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from mmx.errors import PluginError
 from mmx.learn.group import Group
 from mmx.learn.model import Model
 from mmx.learn.passes import Passes
@@ -145,7 +146,7 @@ class Objective(nn.Module):
         with full_precision(total.device):
             for name, loss in self._active(batch).items():
                 if isinstance(loss, Compare):
-                    value = cast(Tensor, loss(whole, self.model))
+                    value = _checked(cast(Tensor, loss(whole, self.model)), (), name, loss)
                     self.parts[name] = value.detach()
                     total = total + self.weights[name] * value
         return total
@@ -155,7 +156,8 @@ class Objective(nn.Module):
         terms: list[Tensor] = []
         for name, loss in self._active(passes.batch).items():
             if isinstance(loss, Mean):
-                total = precise(cast("Shaped[Tensor, ' b']", loss(passes))).sum()
+                value = cast("Shaped[Tensor, ' b']", loss(passes))
+                total = precise(_checked(value, value.shape[:1], name, loss)).sum()
                 value = total * self.group.size / share.counts[name].clamp(min=1)
                 self.parts[name] = self.parts.get(name, 0) + value.detach()
                 terms.append(self.weights[name] * value)
@@ -167,6 +169,17 @@ class Objective(nn.Module):
         Their gradient is zero instead of absent: data-parallel engines wait for every parameter's.
         """
         return [parameter.flatten()[:0].sum() for parameter in self.parameters() if parameter.requires_grad]
+
+
+def _checked(value: Tensor, shape: Sequence[int], name: str, loss: Loss) -> Tensor:
+    """Return what a loss returned, if it has the shape that its kind must have."""
+    if tuple(value.shape) == tuple(shape) and (shape or isinstance(loss, Compare)):
+        return value
+    wanted = "a scalar (the mean over this rank's rows)" if isinstance(loss, Compare) else "one number a row"
+    raise PluginError(
+        f"losses.{name}: {type(loss).__module__}.{type(loss).__qualname__} returned a tensor of shape "
+        f"{list(value.shape)}; a {'Compare' if isinstance(loss, Compare) else 'Mean'} loss returns {wanted}"
+    )
 
 
 def _differentiable(pull: Pull) -> bool:

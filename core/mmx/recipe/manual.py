@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import textwrap
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
@@ -87,7 +88,7 @@ def part_page(entry: Entry) -> str:
     found = about(entry)
     lines = [
         *(f"{entry.kind} {entry.name}", *textwrap.wrap(" ".join(entry.summary.split()), 80), ""),
-        *([*found.text.splitlines(), ""] if found.text else []),
+        *([*wrapped(found.text), ""] if found.text else []),
         write(rows) or "no options",
         "",
         f"from {entry.owner}",
@@ -101,7 +102,7 @@ def part_page(entry: Entry) -> str:
 
 def part_plain(entry: Entry) -> dict[str, Any]:
     """Return the same as plain values."""
-    rows = [asdict(row) for row in options(entry.config) if row.key != "name"]
+    rows = [{**asdict(row), "default": _value(row.default)} for row in options(entry.config) if row.key != "name"]
     found = about(entry)
     where = {"owner": entry.owner, "part": entry.part, "place": found.place, "config": _place(entry)}
     return {
@@ -114,15 +115,34 @@ def part_plain(entry: Entry) -> dict[str, Any]:
     }
 
 
+def wrapped(text: str) -> list[str]:
+    """Wrap a docstring's paragraphs that are too wide; what is indented, formulas among it, stays as it is."""
+    lines: list[str] = []
+    for block in text.split("\n\n"):
+        rows = block.splitlines()
+        flat = not any(row.startswith((" ", "- ", "* ")) for row in rows)
+        lines += [*(textwrap.wrap(block, 80) if flat and max(map(len, rows), default=0) > 80 else rows), ""]
+    return lines[:-1]
+
+
+def _value(default: str) -> object:
+    """Return a default, written as TOML, as the value it means; None where there is none."""
+    return tomllib.loads(f"value = {default}")["value"] if default else None
+
+
 def snippet(entry: Entry) -> str:
     """Write a table for a recipe; options that have a default are comments."""
     key = "engine" if entry.kind == "engine" else "name"
     lines = [f"[{PLACES[entry.kind].format(dotted((entry.name,)))}]", f"{key} = {quote(entry.name)}"]
+    if entry.kind in ("loss", "evaluator"):
+        lines.insert(0, f"# one more {entry.kind}; under the name of one that the recipe has, it takes its place")
     for row in options(entry.config):
         if row.needed and row.key != "name":
             lines.append(f"# {row.key} = ...  # needed: {row.type}")
         elif row.default:
             lines.append(f"# {row.key} = {row.default}")
+        elif row.key != "name":
+            lines.append(f"# {row.key} = ...  # optional: {row.type}")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from mmx.run.build import parameters_of
 from mmx.run.prepare import Prepared
 from mmx.run.request import RunResult
 from mmx.run.session import Built
-from mmx.run.wording import duration, many
+from mmx.run.wording import duration, many, summed
 
 ENOUGH: Final = 1.0
 """Seconds of a measurement that can be trusted."""
@@ -135,6 +135,7 @@ def _facts(built: Built, measured: Measured, reading: float, total: int, trained
 def _table(facts: dict[str, float | int | str], built: Built, measured: Measured) -> str:
     rows = [
         ("recipe", f"{facts['recipe']}"),
+        ("losses", summed(built.recipe)),
         ("device", f"{facts['device']}"),
         ("parameters", f"{many(int(facts['parameters']))}, of which {many(int(facts['trained']))} are trained"),
         ("samples", f"{many(int(facts['samples']))} an epoch"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import platform
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,9 +39,46 @@ def describe(argv: Sequence[str], plugins: Plugins | None = None) -> dict[str, A
 
 
 def used(plugins: Plugins | None) -> list[dict[str, str]]:
-    """Return the installed plugins that a run uses: module, distribution and version of each."""
+    """Return the installed plugins that a run uses: module, distribution and version of each, and what its code was.
+
+    The code of mmx itself goes by its version and commit.
+    """
     entries = [] if plugins is None else [entry for entry in plugins.loaded if entry.distribution]
-    return [{"module": e.module, "distribution": e.distribution, "version": e.version} for e in entries]
+    return [
+        {"module": e.module, "distribution": e.distribution, "version": e.version}
+        | ({} if e.distribution == "mmx" else {"sha256": code_of(e.module)})
+        for e in entries
+    ]
+
+
+def code_of(module: str) -> str:
+    """Return the sha256 of an imported module's Python files, those of its folder where it is a package."""
+    file = Path(str(getattr(sys.modules.get(module), "__file__", None)))
+    top = file.parent
+    files = sorted(top.rglob("*.py")) if file.name == "__init__.py" else [file]
+    digest = hashlib.sha256()
+    for one in files:
+        with contextlib.suppress(OSError):  # one that is gone changes the sum too
+            digest.update(f"{one.relative_to(top)}\0{hashlib.sha256(one.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def changed(before: Sequence[Mapping[str, Any]], plugins: Plugins) -> list[str]:
+    """Return a line on each installed plugin that is not what it was when a run began.
+
+    Args:
+        before: what ``env.json`` says of the plugins.
+        plugins: those in use now.
+    """
+    then = {row["module"]: row for row in before}
+    lines: list[str] = []
+    for now in used(plugins):
+        was = then.get(now["module"], now)
+        if was["version"] != now["version"]:
+            lines.append(f"{now['distribution']} is {now['version']} now, and was {was['version']}")
+        elif was.get("sha256") != now.get("sha256"):
+            lines.append(f"{now['distribution']} {now['version']} has other code now ({now['module']})")
+    return list(dict.fromkeys(lines))
 
 
 def commit(folder: Path) -> str | None:

@@ -16,6 +16,7 @@ from mmx.recipe.data import Asked, absent, how_to_give, where
 from mmx.recipe.load import load
 from mmx.recipe.schema import Recipe
 from mmx.recipe.write import to_toml
+from mmx.run.environment import changed
 from mmx.run.find import find_unfinished
 from mmx.run.folder import create, open_run
 from mmx.run.layout import RunFolder
@@ -76,6 +77,10 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
     source = folder.resolved if request.recipe is None else find_recipe(request.recipe).path
     recipe = load(source, request.overrides, request.unset, plugins.registries)
     _compare(before, recipe, say)
+    others = changed(folder.environment().get("plugins", ()), plugins)
+    if others:
+        listed = "\n".join(f"  {line}" for line in others)
+        say(f"plugins that changed since the run began, so that its parts may mean something else now:\n{listed}")
     return Prepared(request, recipe, plugins, folder)
 
 

@@ -9,7 +9,7 @@ from typing import final
 import torch
 
 from mmx.data.order import Order
-from mmx.errors import MmxError, RecipeError
+from mmx.errors import CheckpointError, DataError, MmxError, RecipeError
 from mmx.learn.accumulate import inexact
 from mmx.learn.objective import Objective
 from mmx.learn.optim import adamw
@@ -182,7 +182,10 @@ class Session:
         code = error.exit_code if isinstance(error, MmxError) else 130 if isinstance(error, KeyboardInterrupt) else 1
         reason = str(error) or type(error).__name__
         try:
-            resume = "" if isinstance(error, RecipeError) else self._resume_command()  # the same recipe fails again
+            # The same recipe fails again, and so does the same part where it was the first step that failed.
+            outside = isinstance(error, DataError | CheckpointError | KeyboardInterrupt)
+            again = isinstance(error, RecipeError) or (loop.step == 0 and not outside)
+            resume = "" if again else self._resume_command()
             self._end(Outcome("failed", reason, loop.step, loop.seconds, code, resume))
         except MmxError as second:
             self.say(str(second))

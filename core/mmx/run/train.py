@@ -23,7 +23,7 @@ from mmx.run.events import Step
 from mmx.run.ledger import Ledger
 from mmx.run.signals import EXIT_CODES, TIME_LIMIT, Stopping, StopRequests
 
-_NAMED: Final = 1024
+_NAMED: Final = 16
 """Keys of a batch that an error names."""
 
 
@@ -135,7 +135,7 @@ class Loop:
             group["lr"] = rate
         plan.engine.backward(batch, plan.recipe.train.micro_batches)
         loss, parts = self._losses()
-        self._refuse(loss, "loss", batch)
+        self._refuse(loss, self._worst(parts), batch)
         norm = plan.engine.clip(plan.recipe.optim.clip)
         if not plan.engine.scaled:
             self._refuse(norm, "gradient norm", batch)
@@ -155,14 +155,24 @@ class Loop:
         parts = {name: float(group.sum(value)) / group.size for name, value in self.plan.objective.parts.items()}
         return sum(weights[name] * value for name, value in parts.items()), parts
 
+    def _worst(self, parts: Mapping[str, float]) -> str:
+        """Name the loss, and where there are several those that are not finite."""
+        bad = [name for name, value in parts.items() if not math.isfinite(value)]
+        return f"loss ({', '.join(f'losses.{name}' for name in bad)})" if bad else "loss"
+
     def _refuse(self, value: float, what: str, batch: Batch) -> None:
         if math.isfinite(value):
             return
         rest = len(batch.keys) - _NAMED
-        shown = ", ".join(batch.keys[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+        shown = ", ".join(batch.keys[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
+        advice = "Try a lower optim.lr, a longer optim.warmup, or optim.clip = 1.0"
+        if self.step == 0:
+            advice = (
+                "No update was made yet, so the loss itself or the data is at fault: mmx plugins check tries a loss"
+            )
         raise TrainingError(
             f"the {what} of step {self.step + 1} is {value}; stopped before the update, so the weights are still good. "
-            f"Try a lower optim.lr, a longer optim.warmup, or optim.clip = 1.0. Samples of this batch: {shown}"
+            f"{advice}. Samples of this batch: {shown}"
         )
 
     def _record(self, loss: float, parts: dict[str, float], rate: float, norm: float) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # it imports torch, and messages that need none are written here too
     from mmx.parts.evaluator import Number
+    from mmx.recipe.schema import Recipe
 
 
 def is_fraction(number: Number) -> bool:
@@ -80,6 +81,11 @@ def many(count: int) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count:,}"
+
+
+def summed(recipe: Recipe) -> str:
+    """Name the losses whose weighted sum a recipe trains: ``contrastive (clip, weight 1)``."""
+    return ", ".join(f"{key} ({loss.name}, weight {loss.weight:g})" for key, loss in recipe.losses.items())
 
 
 def counted(count: int, noun: str) -> str:

@@ -70,7 +70,7 @@ def test_a_clash_is_shown(mmx: Mmx, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     code = (
         "from mmx.config import LossConfig\nfrom mmx.hookspecs import hookimpl\n"
         "@hookimpl\ndef mmx_register(register):\n"
-        "    register('loss', 'contrast', config=LossConfig, part='a:B', summary='')\n"
+        "    register('loss', 'contrast', config=LossConfig, part='clashing_plugin:LossConfig', summary='')\n"
     )
     (tmp_path / "clashing_plugin.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)

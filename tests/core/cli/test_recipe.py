@@ -16,7 +16,7 @@ Mmx = Callable[..., Any]
 
 def test_check(mmx: Mmx, recipe: Path) -> None:
     done = mmx("recipe", "check", "r.toml")
-    assert (done.code, done.out, done.err) == (0, "r.toml: the recipe holds\n", "")
+    assert (done.code, done.out, done.err) == (0, "r.toml: the recipe holds\nlosses: main (contrast, weight 1)\n", "")
 
 
 def test_check_names_every_problem(mmx: Mmx, recipe: Path) -> None:

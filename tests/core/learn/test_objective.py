@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmx.errors import PluginError
 from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Objective, Share
@@ -95,3 +96,19 @@ def test_evaluating_under_no_grad_gives_the_losses_without_gradient() -> None:
     assert not scalar.requires_grad
     contrastive, mlm = by_hand(objective, batch)
     assert scalar.item() == pytest.approx((contrastive + mlm / 2).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("contrastive", r"losses\.contrastive: .* shape \[32\]; a Compare loss returns a scalar"),
+        ("mlm", r"losses\.mlm: .* shape \[\]; a Mean loss returns one number a row"),
+    ],
+)
+def test_a_loss_of_the_wrong_shape_is_named(name: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = start(clip_and_words, SoloGroup())
+    wrong = torch.zeros(32) if name == "contrastive" else torch.zeros(())
+    monkeypatch.setattr(objective.losses[name], "forward", lambda *given: wrong)
+    batch = batch_for(objective)
+    with pytest.raises(PluginError, match=expected):
+        objective(batch, Share(objective.count(batch)))

@@ -14,6 +14,8 @@ from mmx.recipe.load import read as read_document
 from mmx.registry import Nowhere, Registries
 from throwaway import Load, Write
 
+ASK = "; is its plugin installed (mmx plugins), or one file (--plugin FILE)?"
+
 
 def problems(path: object, read: Load, *sets: str, unset: tuple[str, ...] = ()) -> list[str]:
     """Return the lines of the error: what is wrong, without the headline."""
@@ -99,7 +101,11 @@ def test_the_headline_counts(write: Write, read: Load) -> None:
             '[parallel]\nengine = "locl"\n[train]',
             "r.toml:37: parallel.engine: no engine 'locl'; did you mean",
         ),
-        ("[train]", "[trackers.wand]\n[train]", "r.toml:36: trackers.wand: no tracker 'wand' (known: journal)"),
+        (
+            "[train]",
+            "[trackers.wand]\n[train]",
+            f"r.toml:36: trackers.wand: no tracker 'wand' (known: journal){ASK}",
+        ),
         ("[train]", "[teachers.slow]\ndecay = 1.0\n[train]", "r.toml:37: teachers.slow.decay: should be less than 1"),
         ('path = "pictures"', 'path = "p"\nlimit = "al"', 'should be a whole number or "all", not "al"'),
         (
@@ -168,7 +174,7 @@ def test_long_values_are_shortened(write: Write, read: Load) -> None:
 
 def test_names_with_braces_are_shown_as_they_are(write: Write, read: Load) -> None:
     found = problems(write("r.toml", ('name = "words"', 'name = "{kind}"')), read)
-    assert found[0] == "r.toml:9: text_encoder.name: no text_encoder '{kind}' (known: words)"
+    assert found[0] == "r.toml:9: text_encoder.name: no text_encoder '{kind}' (known: words)" + ASK
 
 
 def test_two_owners_of_a_part_are_both_named(write: Write, registries: Registries) -> None:

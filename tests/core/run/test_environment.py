@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mmx.run.environment import commit, describe
+from distributions import install
+from mmx.plugins import Plugins
+from mmx.run.environment import changed, commit, describe, used
 
 HASH = "0123456789abcdef0123456789abcdef01234567"
 
@@ -76,3 +78,18 @@ def test_describing_starts_no_process_and_needs_no_torch() -> None:
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)}, timeout=60)
+
+
+def test_an_installed_plugin_that_changed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    install(tmp_path, "toy-edited", part="edited")
+    plugins = Plugins()
+    assert plugins.summon("toy-edited 1.0 (toy_edited)") == ""
+    (before,) = used(plugins)
+    assert before["distribution"] == "toy-edited" and len(before["sha256"]) == 64
+    assert changed([before], plugins) == changed([], plugins) == []
+    assert changed([{**before, "version": "0.9"}], plugins) == ["toy-edited is 1.0 now, and was 0.9"]
+    with (tmp_path / "toy_edited.py").open("a") as file:
+        file.write("SHARPER = True\n")
+    assert changed([before], plugins) == ["toy-edited 1.0 has other code now (toy_edited)"]
+    del sys.modules["toy_edited"]

@@ -146,13 +146,20 @@ def test_what_is_not_finite_stops_the_run_before_the_update(what: str, tmp_path:
     plugins.add(AtStep(7, lambda: taken.append(_weights(session))), "watch")
     with pytest.raises(TrainingError, match=r"of step 8 is (inf|nan); stopped before the update") as caught:
         session.run(None)
-    assert what in str(caught.value) and caught.value.exit_code == 6
+    named = "loss (losses.match)" if what == "loss" else "gradient norm"
+    assert f"the {named} of step 8 is " in str(caught.value) and caught.value.exit_code == 6
     order = Order(samples=44, batch=6, seed=0)
     assert all(f"toy-{index:04}" in str(caught.value) for index in order.permutation(1)[:6])
     assert len(taken) == 1 and all(torch.equal(value, taken[0][name]) for name, value in _weights(session).items())
     folder = RunFolder(tmp_path / "run")
     assert (folder.status().status, folder.status().step) == ("failed", 7)
     assert final(folder.path).step == 5 and len(entries(folder.path)) == 7
+
+
+def test_what_is_not_finite_at_once_is_not_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"of step 1 is .* the loss itself or the data is at fault"):
+        start(tmp_path, "losses.match.fail='loss'", "losses.match.at=0")
+    assert read_lines(tmp_path / "run" / "metrics.jsonl")[-1]["resume"] == ""
 
 
 def test_a_run_that_failed_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
@@ -168,7 +175,8 @@ def test_a_run_that_failed_goes_on_from_its_last_checkpoint(tmp_path: Path) -> N
 def test_a_broken_observer_is_named_once_and_changes_nothing(whole: Path, tmp_path: Path) -> None:
     said: list[str] = []
     assert start(tmp_path, *MATCH, "trackers.broken.name='broken'", say=said.append).exit_code == 0
-    told = [text for text in said if "broken" in text]
+    told = [text for text in said if "broken" in text and " times, the first time: " not in text]
+    assert len([text for text in said if " times, the first time: " in text]) == 2
     assert [text.partition(" failed")[0] for text in told[:-1]] == [
         f"tracker broken: mmx_{hook}" for hook in ("run_start", "step_end", "evaluation_end", "run_end")
     ]
