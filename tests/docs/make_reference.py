@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from pages import contracts, parts
+from pages import checks, contracts, parts
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "plugins" / "reference"
 COMMAND: Final = "python tests/docs/make_reference.py --write"
@@ -21,6 +21,7 @@ def made() -> dict[str, str]:
         "kinds.md": contracts.kinds_page(),
         "values.md": contracts.values_page(),
         "parts.md": parts.page(),
+        "checks.md": checks.page(),
     }
     return {name: NOTE + text for name, text in pages.items()}
 

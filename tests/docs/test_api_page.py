@@ -16,9 +16,9 @@ def test_the_level_and_the_group_are_those_of_the_code() -> None:
 
 
 def test_the_names_of_the_kit_are_listed() -> None:
-    (line,) = re.findall(r"^- `mmx\.testing`: (.+);$|^- `mmx\.testing`: (.+)\.$", PAGE, re.MULTILINE)
+    (line,) = re.findall(r"^- \[`mmx\.testing`\]\(kit\.md\): (.+)[;.]$", PAGE, re.MULTILINE)
     public = {name for name, value in vars(mmx.testing).items() if getattr(value, "__module__", "").startswith("mmx.")}
-    assert set(re.findall(r"`(\w+)`", "".join(line))) == {name for name in public if not name.startswith("_")}
+    assert set(re.findall(r"`(\w+)`", line)) == {name for name in public if not name.startswith("_")}
 
 
 def test_the_warning_has_the_name_that_the_page_gives_it() -> None:

@@ -9,6 +9,7 @@ import make_reference
 from mmx.kinds import KINDS
 from mmx.parts import loss
 from mmx.plugins import HOOKS
+from mmx.testing.catalogue import CHECKS
 from pages import contracts, markdown, parts, source
 
 DOCS = Path(__file__).parents[2] / "docs" / "plugins"
@@ -40,6 +41,13 @@ def test_every_hook_kind_and_value_has_a_heading() -> None:
     values = {reference.partition(":")[2] for group in contracts.VALUES.values() for reference in group}
     assert values <= headings("values.md")
     assert {f"{entry.kind} {entry.name}" for entry in parts.ours()} <= headings("parts.md")
+    assert set(KINDS) <= headings("checks.md")
+
+
+def test_every_check_is_on_the_page_of_each_of_its_kinds() -> None:
+    sections = (DOCS / "reference" / "checks.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    told = {section.split("\n")[0]: re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE) for section in sections}
+    assert told == {kind: [check.name for check in CHECKS if kind in check.kinds] for kind in KINDS}
 
 
 def test_every_value_that_a_contract_names_is_on_the_page_of_values() -> None:

@@ -44,7 +44,10 @@ class Compare(Loss):
     """
 
     constants: "tuple[Pull, ...]" = ()
-    """Pulls of the student that it reads as constants on purpose; the conformance kit expects a gradient by all others."""
+    """Pulls of the student that it reads as constants on purpose; the conformance kit expects a gradient by all others.
+
+    What is constant in one place only goes through :func:`mmx.parts.gradient.constant` there.
+    """
 
     @override
     def _apply(self: _Compare, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Compare:

@@ -11,6 +11,7 @@ from mmx.testing.evaluators import EVALUATOR_CHECKS
 from mmx.testing.fusions import FUSION_CHECKS
 from mmx.testing.globals_kept import GLOBAL_CHECKS
 from mmx.testing.imports import IMPORT_CHECKS
+from mmx.testing.listed import LISTED_CHECKS
 from mmx.testing.losses import LOSS_CHECKS
 from mmx.testing.modules import MODULE_CHECKS
 from mmx.testing.precision import PRECISION_CHECKS
@@ -22,6 +23,7 @@ from mmx.testing.workers import WORKER_CHECKS
 
 CHECKS: Final[tuple[Check, ...]] = (
     *CONFIG_CHECKS,
+    *LISTED_CHECKS,
     *IMPORT_CHECKS,
     *MODULE_CHECKS,
     *ENCODER_CHECKS,

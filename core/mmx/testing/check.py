@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from unittest import SkipTest
 
 if TYPE_CHECKING:
     from mmx.testing.case import Case
+
+
+DETERMINISM: Final = "determinism"
+"""The check on which all rest that compare runs of a tower, a fusion or a loss."""
 
 
 class BrokenError(AssertionError):
@@ -31,3 +35,5 @@ class Check:
     """The kinds of part it is about."""
     run: Callable[[Case], None]
     """Raises BrokenError or NotApplicableError; any other exception is the part's own, and breaks it too."""
+    after: str = ""
+    """The check without which this one says nothing: it compares runs, which are alike only if that one holds."""

@@ -9,7 +9,7 @@ from mmx.parts.batch import Encoded
 from mmx.parts.encoder import ImageEncoder, TextEncoder
 from mmx.testing.assembly import Assembly, assemble
 from mmx.testing.case import Case
-from mmx.testing.check import BrokenError, Check
+from mmx.testing.check import DETERMINISM, BrokenError, Check
 from mmx.testing.compare import finite, same, shape
 from mmx.testing.partner_losses import VIEW
 from mmx.testing.partners import ROWS
@@ -115,5 +115,5 @@ def rows(case: Case) -> None:
 ENCODER_CHECKS: Final = (
     Check("shapes", "pooled, tokens and mask have the contract's shapes and types", KINDS, shapes),
     Check("blocks", "blocks() hold every parameter, each once", KINDS, blocks),
-    Check("rows", "each row's output is a function of that row alone", KINDS, rows),
+    Check("rows", "each row's output is a function of that row alone", KINDS, rows, DETERMINISM),
 )

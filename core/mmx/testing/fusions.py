@@ -12,7 +12,7 @@ from mmx.parts.batch import Encoded
 from mmx.parts.fusion import Fusion
 from mmx.testing.assembly import Assembly, Tensors, assemble
 from mmx.testing.case import Case
-from mmx.testing.check import BrokenError, Check, NotApplicableError
+from mmx.testing.check import DETERMINISM, BrokenError, Check, NotApplicableError
 from mmx.testing.compare import finite, names, same, shape
 from mmx.testing.partners import ROWS, SIZES, PartnerTexts
 
@@ -182,5 +182,5 @@ FUSION_CHECKS: Final = (
     Check("scale", "the scale is positive, and bounded once clamped", KINDS, scale),
     Check("reader", "the text encoder that it is lent does not become a part of it", KINDS, reader),
     Check("widths", "it works with towers of unlike widths", KINDS, unlike_widths),
-    Check("rows", "each row's embedding is a function of that row alone", KINDS, rows),
+    Check("rows", "each row's embedding is a function of that row alone", KINDS, rows, DETERMINISM),
 )

@@ -52,7 +52,8 @@ def _environ(values: Mapping[str, str]) -> None:
     os.environ.update(values)
 
 
-def _numpy() -> tuple[Any, ...]:
+def numpy_state() -> tuple[Any, ...]:
+    """Return the state of numpy's global generator in a form that can be compared."""
     state: Any = np.random.get_state(legacy=True)
     return tuple(item.tolist() if isinstance(item, np.ndarray) else item for item in state)
 
@@ -101,7 +102,7 @@ def _table() -> dict[str, Global]:
         "Pillow's largest picture": _attribute(Image, "MAX_IMAGE_PIXELS"),
         "whether Pillow reads truncated pictures": _attribute(ImageFile, "LOAD_TRUNCATED_IMAGES"),
         _PYTHON_NUMBERS: Global(random.getstate, random.setstate),
-        "numpy's random numbers": Global(_numpy, np.random.set_state),
+        "numpy's random numbers": Global(numpy_state, np.random.set_state),
         _TORCH_NUMBERS: Global(
             lambda: torch.get_rng_state().tolist(),
             lambda state: torch.set_rng_state(torch.tensor(state, dtype=torch.uint8)),

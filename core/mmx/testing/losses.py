@@ -13,7 +13,7 @@ from mmx.parts.batch import Batch
 from mmx.parts.loss import Compare, Loss, Mean
 from mmx.testing.assembly import Assembly, Tensors, assemble, named
 from mmx.testing.case import Case
-from mmx.testing.check import BrokenError, Check, NotApplicableError
+from mmx.testing.check import DETERMINISM, BrokenError, Check, NotApplicableError
 from mmx.testing.compare import finite, same, shape
 from mmx.testing.partners import ROWS
 from mmx.testing.steps import random
@@ -228,6 +228,6 @@ LOSS_CHECKS: Final = (
     Check("shapes", "one number, or a sum for each row and a count of items", KINDS, shapes),
     Check("declared", "the views, pulls and teachers that it declares are those it reads", KINDS, declared),
     Check("towers", "a loss over the whole batch runs no tower", KINDS, no_towers),
-    Check("weight", "it leaves its weight to the objective", KINDS, weight),
-    Check("items", "sums and counts of a mean are of each row alone", KINDS, items),
+    Check("weight", "it leaves its weight to the objective", KINDS, weight, DETERMINISM),
+    Check("items", "sums and counts of a mean are of each row alone", KINDS, items, DETERMINISM),
 )

@@ -91,12 +91,12 @@ def _in_source(case: Case, wanted: set[str]) -> set[str]:
     """Return the wanted options that the source of the part's package reads somewhere."""
     configs = {kind.__name__ for kind in type(case.config).__mro__}
     found: set[str] = set()
-    for path in _sources(case.entry):
+    for path in sources(case.entry):
         found |= wanted & set(_reads(ast.parse(path.read_text(encoding="utf-8")), configs, inside=""))
     return found
 
 
-def _sources(entry: Entry) -> list[Path]:
+def sources(entry: Entry) -> list[Path]:
     """Return the Python files of the part's package, or its one file."""
     name = entry.part.partition(":")[0]
     for module in (name.rpartition(".")[0], name):

@@ -1,6 +1,7 @@
 """Checks of the numbers: gradients in fp64, and what bf16 leaves of the outputs."""
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, cast
 
 import torch
 from torch import Tensor
@@ -11,11 +12,12 @@ from mmx.parts.fusion import Fusion
 from mmx.parts.loss import Compare, Loss
 from mmx.testing.assembly import MODEL_KINDS, Assembly, Tensors, assemble, named
 from mmx.testing.case import Case
-from mmx.testing.check import BrokenError, Check
+from mmx.testing.check import DETERMINISM, BrokenError, Check
 from mmx.testing.compare import distance, finite, seeded, shape
 from mmx.testing.layouts import Alone
 from mmx.testing.slopes import check_elements, check_slopes
 from mmx.testing.steps import random
+from mmx.testing.stops import Through, told_cuts
 
 _ELEMENTS: Final = 1000
 """As many are differentiated one by one; all tokens of all rows would take minutes."""
@@ -31,16 +33,30 @@ def slopes(case: Case) -> None:
     inputs = made.inputs(batch)
     leaves = _features(made, inputs)
     inputs |= leaves
-    read = {f"input {name}": value for name, value in leaves.items()}
+    held = {named(pull) for pull in made.part.constants} if isinstance(made.part, Compare) else set[str]()
+    read = {f"input {name}": value for name, value in leaves.items() if name not in held}
     owner = made.model if isinstance(made.part, Loss) else made.part
-    own = {name: p for name, p in owner.named_parameters() if p.requires_grad}
+    own: Tensors = {name: p for name, p in owner.named_parameters() if p.requires_grad}
     own |= {name: p for name, p in made.part.named_parameters() if p.requires_grad}
-    found = check_slopes(lambda: made.run(inputs, batch), read | own, stops=isinstance(made.part, Loss))
-    few = {name: value for name, value in read.items() if value.numel() <= _ELEMENTS}
-    if few:
-        check_elements(lambda: made.run(inputs, batch), few, stops=isinstance(made.part, Loss))
+
+    def run() -> Tensors:
+        return made.run(inputs, batch)
+
+    found = _compared(run, read, own)
     if isinstance(made.part, Compare):
-        _reach_pulls(made.part, found)
+        _reach(run, read, found)
+        _hold(run, {name: leaf for name, leaf in leaves.items() if name in held})
+
+
+def _compared(run: Callable[[], Tensors], read: Tensors, own: Tensors) -> Mapping[str, Tensor | None]:
+    few = {name: value for name, value in read.items() if value.numel() <= _ELEMENTS}
+    try:
+        found = check_slopes(run, read | own)
+        if few:
+            check_elements(run, few)
+    except BrokenError as error:
+        raise BrokenError(f"{error}{told_cuts(run)}") from error
+    return found
 
 
 def _features(made: Assembly, inputs: Tensors) -> Tensors:
@@ -54,17 +70,40 @@ def _features(made: Assembly, inputs: Tensors) -> Tensors:
     return {name: inputs[name].double().clone().requires_grad_() for name in wanted}
 
 
-def _reach_pulls(part: Compare, found: dict[str, Tensor | None]) -> None:
-    constants = {named(pull) for pull in part.constants}
-    for pull in part.pulls():
-        if pull.by != "student" or pull.kind == "fact" or named(pull) in constants:
-            continue
-        gradient = found[f"input {named(pull)}"]
-        if gradient is None or not gradient.any():
+def _reach(run: Callable[[], Tensors], read: Tensors, found: Mapping[str, Tensor | None]) -> None:
+    """Check that gradients reach all pulls, or would without what is declared constant."""
+    missed = {name: leaf for name, leaf in read.items() if not _any(found[name])}
+    if missed:
+        with seeded(0), Through():
+            found = _gradients(run(), missed)
+    for name in missed:
+        if not _any(found[name]):
             raise BrokenError(
-                f"no gradient reaches the pull '{named(pull)}'; if the loss reads it as a constant on purpose, "
-                "list it in the class's `constants`"
+                f"no gradient reaches the pull '{name.removeprefix('input ')}'; if the loss reads it as a constant on "
+                "purpose, list it in the class's `constants`"
             )
+
+
+def _hold(run: Callable[[], Tensors], held: Tensors) -> None:
+    """Check that no gradient reaches what the loss says that it reads as a constant."""
+    for name, gradient in _gradients(run(), held).items():
+        if _any(gradient):
+            raise BrokenError(
+                f"a gradient reaches the pull '{name}', which the class's `constants` say is read as a constant: "
+                "detach it, or take it out of `constants`"
+            )
+
+
+def _gradients(outputs: Tensors, leaves: Tensors) -> Mapping[str, Tensor | None]:
+    terms = [value.sum() for value in outputs.values() if value.requires_grad]
+    if not leaves or not terms:
+        return dict.fromkeys(leaves)
+    found = torch.autograd.grad(torch.stack(terms).sum(), list(leaves.values()), allow_unused=True)
+    return dict(zip(leaves, cast("tuple[Tensor | None, ...]", found), strict=True))
+
+
+def _any(gradient: Tensor | None) -> bool:
+    return gradient is not None and bool(gradient.any())
 
 
 def half(case: Case) -> None:
@@ -122,9 +161,11 @@ def _stays_precise(made: Assembly) -> None:
 PRECISION_CHECKS: Final = (
     Check(
         "gradients",
-        "gradients equal finite differences in fp64; those of losses and fusions by pooled features, in every element",
+        "gradients equal finite differences in fp64, but for what is declared constant; those of losses and fusions "
+        "by pooled features, in every element",
         MODEL_KINDS,
         slopes,
+        DETERMINISM,
     ),
-    Check("bf16", "under autocast, and cast, to bf16 it stays finite and near fp32", MODEL_KINDS, half),
+    Check("bf16", "under autocast, and cast, to bf16 it stays finite and near fp32", MODEL_KINDS, half, DETERMINISM),
 )

@@ -1,27 +1,24 @@
 """Running the checks that apply to the parts of a plugin."""
 
-import atexit
-import shutil
-import tempfile
+import os
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 from unittest import SkipTest
+
+from pydantic import ValidationError
 
 from mmx.errors import MissingPackageError, PluginError
 from mmx.kinds import Entry
-from mmx.plugins import Plugins
-from mmx.testing.case import Case
 from mmx.testing.catalogue import CHECKS
 from mmx.testing.check import BrokenError, Check, NotApplicableError
 from mmx.testing.globals_kept import restored
-from mmx.testing.pair import Pair
+from mmx.testing.subject import Plugin, plugin
 
 Status = Literal["holds", "broken", "not applicable"]
 
@@ -44,23 +41,41 @@ class Finding:
 class Conformance:
     """One check of one part; called by pytest, or by ``mmx plugins check``."""
 
-    def __init__(self, subject: "Plugin", entry: Entry, check: Check) -> None:
+    def __init__(self, subject: Plugin, entry: Entry, check: Check, options: Mapping[str, Any] | None = None) -> None:
         self._subject = subject
+        self._changed = dict(options or {})
         self.entry = entry
         self.check = check
 
     def __str__(self) -> str:
-        return f"{self.entry.kind}.{self.entry.name}: {self.check.name}"
+        changed = ", ".join(f"{name}={value!r}" for name, value in self._changed.items())
+        return f"{self.entry.kind}.{self.entry.name}{changed and f'({changed})'}: {self.check.name}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that the part is checked with, as in a recipe; None where one is not given."""
+        return self._subject.case(self.entry, self._changed).config.model_dump(mode="json")
 
     def __call__(self) -> None:
         """Run the check.
 
         Raises:
             BrokenError: the part breaks its contract.
-            unittest.SkipTest: the check says nothing about this part.
+            unittest.SkipTest: the check says nothing about this part; under pytest, what ``pytest.skip`` raises.
         """
-        case = self._subject.case(self.entry)
+        __tracebackhide__ = True  # so that pytest says which line of the test was skipped
         try:
+            self._run()
+        except SkipTest as reason:
+            if "PYTEST_CURRENT_TEST" not in os.environ:
+                raise
+            import_module("pytest").skip(str(reason))
+
+    def _run(self) -> None:
+        if self.check.after and self._fails(self.check.after):
+            raise NotApplicableError(f"see {self.check.after}")
+        try:
+            case = self._subject.case(self.entry, self._changed)
             with restored():  # a part that changes the process must not change what is found of the next one
                 self.check.run(case)
         except (SkipTest, KeyboardInterrupt):
@@ -73,6 +88,15 @@ class Conformance:
                 raise
             raise BrokenError(f"it fails: {type(error).__name__}: {error}{_place(error)}") from error
 
+    def _fails(self, check: str) -> bool:
+        """Say whether the part breaks a check that others rest on; it is run once."""
+        key = f"{self.entry.kind}.{self.entry.name} {self._changed} {check}"
+        if key not in self._subject.failed:
+            (found,) = [one for one in _of(self.entry) if one.name == check]
+            first = Conformance(self._subject, self.entry, found, self._changed)
+            self._subject.failed[key] = first.find().status == "broken"
+        return self._subject.failed[key]
+
     def find(self) -> Finding:
         """Run the check and return what it found."""
         started = time.perf_counter()
@@ -84,7 +108,7 @@ class Conformance:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self()
+                self._run()
         except SkipTest as reason:
             return "not applicable", str(reason)
         except BrokenError as error:
@@ -92,95 +116,28 @@ class Conformance:
         return "holds", ""
 
 
-@final
-class Plugin:
-    """A plugin under check: its registries, and one case for each of its parts.
-
-    Args:
-        name: a distribution, a module, or the path of a plugin file.
-
-    Raises:
-        PluginError: there is none of that name, or it cannot be loaded.
-    """
-
-    def __init__(self, name: str) -> None:
-        given = (Path(name),) if name.endswith(".py") else ()
-        self.files = tuple(path.absolute() for path in given)
-        self.plugins = Plugins(files=given, say=lambda text: None)
-        self._owners = [str(path) for path in given] or self._find(name)
-        self._folder = Path(tempfile.mkdtemp(prefix="mmx-check-"))
-        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
-        self._cases: dict[str, Case] = {}
-        self._pair = Pair()
-
-    def entries(self, parts: Sequence[str] = ()) -> list[Entry]:
-        """Return its parts, or those of them that are named as ``KIND.NAME``.
-
-        Raises:
-            PluginError: it has no such part, or none at all.
-        """
-        found = [entry for owner in self._owners for entry in self.plugins.registries.registered(owner)]
-        names = [f"{entry.kind}.{entry.name}" for entry in found]
-        unknown = [part for part in parts if part not in names]
-        if unknown or not found:
-            what = f"no part '{unknown[0]}'" if unknown else "no part"
-            raise PluginError(f"{', '.join(self._owners)} has {what} (it has: {', '.join(names) or 'hooks only'})")
-        for entry in found:
-            self.plugins.registries[entry.kind][entry.name]  # refuses a name that another plugin has too
-        return [entry for entry, name in zip(found, names, strict=True) if not parts or name in parts]
-
-    def case(self, entry: Entry) -> Case:
-        """Return the case of a part, made when it is first asked for."""
-        name = f"{entry.kind}.{entry.name}"
-        if name not in self._cases:
-            folder = self._folder / name
-            folder.mkdir()
-            config = entry.config.example(entry.name, folder)
-            self._cases[name] = Case(entry, config, folder, self.plugins.registries, self.files, self._pair)
-        return self._cases[name]
-
-    def _find(self, name: str) -> list[str]:
-        """Return the owners that a distribution or a module has; a module need not be installed."""
-        wanted = name.replace("-", "_").lower()
-        found = [e for e in self.plugins.entries if wanted in (e.distribution.replace("-", "_").lower(), e.module)]
-        for entry in found:
-            reason = self.plugins.summon(entry.owner)
-            if reason:
-                raise PluginError(f"{entry.owner}: {reason}")
-        if found:
-            return [entry.owner for entry in found]
-        try:
-            module = import_module(name)
-        except ImportError as error:
-            raise PluginError(
-                f"there is no plugin '{name}': no distribution or module of that name is installed ({error}); "
-                "for one file give its path, such as ./my_loss.py"
-            ) from error
-        self.plugins = Plugins({name: module}, say=lambda text: None)
-        broken = [entry for entry in self.plugins.unusable if entry.module == name]
-        if broken:
-            raise PluginError(f"{name}: {broken[0].reason}")
-        return [name]
-
-
-@cache
-def plugin(name: str) -> Plugin:
-    """Return a plugin under check; one name is loaded once in a process."""
-    return Plugin(name)
-
-
-def checks_of(name: str, *parts: str) -> list[Conformance]:
+def checks_of(plugin_name: str, /, *parts: str, **options: Any) -> list[Conformance]:
     """Return every check of every part of a plugin, to parametrize a test with.
 
     Args:
-        name: a distribution, a module, or the path of a plugin file.
+        plugin_name: a distribution, a module, or the path of a plugin file.
         parts: ``KIND.NAME`` each, to leave out the others.
+        options: replace options that the part's ``example()`` gives, so that another path of it is checked.
 
     Raises:
-        PluginError: there is no such plugin or part, or it cannot be loaded.
+        PluginError: there is no such plugin or part, it cannot be loaded, or the options do not hold, or are given
+            for several parts.
     """
-    subject = plugin(str(name))
-    return [Conformance(subject, entry, check) for entry in subject.entries(parts) for check in _of(entry)]
+    subject = plugin(str(plugin_name))
+    entries = subject.entries(parts)
+    if options and len(entries) != 1:
+        raise PluginError(f"options are those of one part: name it, as in checks_of('{plugin_name}', 'KIND.NAME', ...)")
+    try:
+        for entry in entries if options else ():
+            subject.case(entry, options)
+    except ValidationError as error:
+        raise PluginError(f"{parts[0] if parts else plugin_name}: {options} do not hold: {error}") from error
+    return [Conformance(subject, entry, check, options) for entry in entries for check in _of(entry)]
 
 
 def _of(entry: Entry) -> Iterator[Check]:

@@ -1,17 +1,15 @@
 """Directional derivatives by finite differences, which a gradient is compared with."""
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Self, final
+from typing import Final, final
 
 import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck
-from torch.overrides import TorchFunctionMode
-from typing_extensions import override
 
 from mmx.testing.check import BrokenError
 from mmx.testing.compare import seeded
+from mmx.testing.stops import Stops
 
 _STEP: Final = 1e-7
 """So short that hardly a unit of a ReLU changes sides."""
@@ -19,45 +17,14 @@ _TOLERANCE: Final = 1e-3
 """Of the slope. Differences in fp64 are good to about 1e-8, and in fp32 to nothing at this step."""
 
 
-@final
-class Stops(TorchFunctionMode):
-    """Gives what was detached in the first run again in later ones: a stopped gradient is a constant on purpose."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._kept: list[Tensor] = []
-        self._runs = 0
-        self._next = 0
-
-    @override
-    def __enter__(self) -> Self:
-        self._runs += 1
-        self._next = 0
-        return super().__enter__()
-
-    @override
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        found = func(*args, **(kwargs or {}))
-        if func is not Tensor.detach or not found.is_floating_point():
-            return found
-        if self._runs == 1:
-            self._kept.append(found.clone())
-            return found
-        self._next += 1
-        return self._kept[self._next - 1]
-
-
-def check_slopes(
-    run: Callable[[], Mapping[str, Tensor]], inputs: Mapping[str, Tensor], stops: bool = False
-) -> dict[str, Tensor | None]:
+def check_slopes(run: Callable[[], Mapping[str, Tensor]], inputs: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
     """Compare the gradient of a random weighted sum of all outputs, by each input, with finite differences in fp64.
+
+    What the part declares as :func:`~mmx.parts.gradient.constant` is held constant; what it only detaches is not.
 
     Args:
         run: computes the outputs from the inputs as they are at that time.
         inputs: leaves that require gradients, by name.
-        stops: take what is detached for constants.
 
     Returns:
         The gradients; None where an input is not reached.
@@ -65,7 +32,7 @@ def check_slopes(
     Raises:
         BrokenError: a slope differs; the message names the input.
     """
-    weighted = _Weighted(run, Stops() if stops else None)
+    weighted = _Weighted(run)
     value = weighted()
     if not value.requires_grad:
         return dict.fromkeys(inputs)
@@ -77,13 +44,13 @@ def check_slopes(
     return gradients
 
 
-def check_elements(run: Callable[[], Mapping[str, Tensor]], inputs: Mapping[str, Tensor], stops: bool = False) -> None:
+def check_elements(run: Callable[[], Mapping[str, Tensor]], inputs: Mapping[str, Tensor]) -> None:
     """Compare the same gradient in every element of the inputs, by torch's gradcheck: two runs for each element.
 
     Raises:
         BrokenError: an element differs.
     """
-    weighted = _Weighted(run, Stops() if stops else None)
+    weighted = _Weighted(run)
     if not weighted().requires_grad:
         return
     try:
@@ -97,12 +64,12 @@ def check_elements(run: Callable[[], Mapping[str, Tensor]], inputs: Mapping[str,
 class _Weighted:
     """The sum of all outputs, each number times a random weight, drawing the same dropout every time."""
 
-    def __init__(self, run: Callable[[], Mapping[str, Tensor]], stops: Stops | None) -> None:
+    def __init__(self, run: Callable[[], Mapping[str, Tensor]]) -> None:
         self._run = run
-        self._stops = stops
+        self._stops = Stops()
 
     def __call__(self) -> Tensor:
-        with seeded(0), self._stops or contextlib.nullcontext():
+        with seeded(0), self._stops:
             outputs = {name: value for name, value in self._run().items() if value.is_floating_point()}
         draw = torch.Generator().manual_seed(1)
         terms = [(value * torch.randn(value.shape, generator=draw).to(value)).sum() for value in outputs.values()]

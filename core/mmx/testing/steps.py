@@ -16,7 +16,7 @@ from mmx.parts.batch import Batch
 from mmx.registry import Entry, Registries
 from mmx.testing.assembly import MODEL_KINDS, Assembly, Tensors, assemble, named
 from mmx.testing.case import Case
-from mmx.testing.check import Check, NotApplicableError
+from mmx.testing.check import DETERMINISM, Check, NotApplicableError
 from mmx.testing.compare import same, same_arrays, seeded
 from mmx.testing.layouts import Alone, Arrays, Replicated, freeze_unreached, gradients, here, known_group, world
 from mmx.testing.pair import RANKS
@@ -185,6 +185,8 @@ def _train(sent: Sent, group: Group, ranks: dist.ProcessGroup | None) -> Trained
 
 
 STEP_CHECKS: Final = (
-    Check("accumulation", "steps in micro-batches equal those of the whole batch", MODEL_KINDS, accumulation),
-    Check("processes", "two processes train as one does", MODEL_KINDS, processes),
+    Check(
+        "accumulation", "steps in micro-batches equal those of the whole batch", MODEL_KINDS, accumulation, DETERMINISM
+    ),
+    Check("processes", "two processes train as one does", MODEL_KINDS, processes, DETERMINISM),
 )

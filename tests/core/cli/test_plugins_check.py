@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mmx.cli import plugins_check
-from mmx.testing import Conformance, checks_of
+from mmx.testing import Conformance, Finding, checks_of
 from mmx.testing.check import NotApplicableError
-from mmx.testing.run import plugin
+from mmx.testing.subject import plugin
 
 Mmx = Callable[..., Any]
 
@@ -81,16 +81,28 @@ def test_a_part_that_is_broken(mmx: Mmx, file: Path, few: None) -> None:
 
 def test_a_reason_is_told_once(mmx: Mmx, file: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(check: Conformance) -> None:
-        raise NotApplicableError("needs the package x: pip install x")
+        raise NotApplicableError("needs the package x: pip install package-of-x")
 
-    monkeypatch.setattr(Conformance, "__call__", absent)
+    monkeypatch.setattr(Conformance, "_run", absent)
     done = mmx("plugins", "check", str(file))
     assert done.code == 0
     assert [line.split("  ")[-1] for line in done.out.splitlines()[1:4]] == [
-        "not applicable: needs the package x: pip install x",
+        "not applicable: needs the package x: pip install package-of-x",
         "not applicable: see above",
         "not applicable: see above",
     ]
+
+
+def test_verbose_shows_the_options_and_what_each_check_is_about(mmx: Mmx, file: Path, few: None) -> None:
+    lines = mmx("plugins", "check", str(file), "--verbose").out.splitlines()
+    assert lines[1:4] == ["  with the options", "    # of is not given", '    name = "plain"']
+    assert "  unknown keys  ok: options refuse keys that do not exist, in nested tables too" in lines
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 does not apply"), (3, "3 do not apply")])
+def test_sums_are_grammatical(count: int, said: str) -> None:
+    finding = Finding("loss.x", "shapes", "", "not applicable", "", 0.0)
+    assert list(plugins_check._sums([finding] * count)) == [f"loss.x: {said} (0.0 s)"]
 
 
 def test_for_programs(mmx: Mmx, file: Path, few: None) -> None:

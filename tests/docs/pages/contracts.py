@@ -42,7 +42,7 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
 FUNCTIONS: Final = (
     *("mmx.data.pixels:preprocess", "mmx.data.pixels:pixels_of", "mmx.data.pixels:square"),
     *("mmx.data.pixels:stretch", "mmx.data.pixels:pad", "mmx.data.decode:decode"),
-    *("mmx.parts.precision:precise", "mmx.parts.precision:full_precision"),
+    *("mmx.parts.gradient:constant", "mmx.parts.precision:precise", "mmx.parts.precision:full_precision"),
 )
 """Functions of the core that a part may call."""
 ALIASES: Final = ("mmx.parts.encoder:Mode", "mmx.learn.whole:PullKind")
@@ -118,6 +118,9 @@ def _kind(kind: str, contract: str) -> Iterator[str]:
     yield f"Its options derive from [`{config.__name__}`](#{config.__name__.lower()}), so that each has these:"
     yield ""
     yield from option_table(shared)
+    if kind == "engine":
+        yield "The class calls it `name`, as all do; the recipe's table `[parallel]` calls it `engine`."
+        yield ""
 
 
 def _built(contract: str) -> str:

@@ -11,10 +11,12 @@ from broken import (
     evaluators,
     fusions,
     fusions_trained,
+    held,
     losses,
     losses_trained,
     means,
     means_trained,
+    noise,
     options,
     texts,
     tokenizers,
@@ -30,7 +32,9 @@ MODEL_TWINS: Final[tuple[Twin, ...]] = (
     *texts.TWINS,
     *fusions.TWINS,
     *losses.TWINS,
+    *held.TWINS,
     *means.TWINS,
+    *noise.TWINS,
 )
 MODEL_BROKEN: Final[tuple[Broken, ...]] = (
     *encoders.BROKEN,
@@ -40,8 +44,10 @@ MODEL_BROKEN: Final[tuple[Broken, ...]] = (
     *fusions_trained.BROKEN,
     *losses.BROKEN,
     *losses_trained.BROKEN,
+    *held.BROKEN,
     *means.BROKEN,
     *means_trained.BROKEN,
+    *noise.BROKEN,
 )
 BROKEN: Final[tuple[Broken, ...]] = tuple(
     chain(

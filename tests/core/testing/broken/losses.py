@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,6 +11,7 @@ from broken.table import Broken, Twin, broken, twins
 from mmx.config import LossConfig
 from mmx.learn.model import Model
 from mmx.learn.whole import Pull, Whole
+from mmx.parts.gradient import constant
 from mmx.parts.loss import Compare
 from mmx.parts.sizes import Sizes
 
@@ -95,7 +95,7 @@ class Queue(Compare):
 
 
 class Agreement(Compare):
-    """A twin: SimSiam, whose BatchNorm sees the rows of all ranks, and whose target is detached."""
+    """A twin: SimSiam, whose BatchNorm sees the rows of all ranks, and whose target is constant on purpose."""
 
     image_views = ("clean",)
     text_views = ("clean",)
@@ -112,13 +112,16 @@ class Agreement(Compare):
     @override
     def forward(self, whole: Whole, model: Model) -> Tensor:
         one, two = self.project(self.rows(whole, IMAGE)), self.project(self.rows(whole, TEXT))
-        both = functional.cosine_similarity(self.predict(one), two.detach()) + functional.cosine_similarity(
-            self.predict(two), one.detach()
+        both = functional.cosine_similarity(self.predict(one), self.target(two)) + functional.cosine_similarity(
+            self.predict(two), self.target(one)
         )
         return -both.mean()
 
     def rows(self, whole: Whole, pull: Pull) -> Tensor:
         return whole.all(pull)
+
+    def target(self, rows: Tensor) -> Tensor:
+        return constant(rows)
 
 
 class LossOfEachRow(Contrast):
@@ -162,22 +165,6 @@ class PullsForNothing(Contrast):
     @override
     def pulls(self) -> tuple[Pull, ...]:
         return (*super().pulls(), Pull("text.pooled", "clean"))
-
-
-class NumpyNoise(Contrast):
-    @override
-    def finish(self, loss: Tensor) -> Tensor:
-        return loss * float(np.random.default_rng().uniform(0.9, 1.1))
-
-
-class OwnGenerator(Contrast):
-    def __init__(self, config: LossConfig, sizes: Sizes) -> None:
-        super().__init__(config, sizes)
-        self.draw = torch.Generator().manual_seed(0)
-
-    @override
-    def finish(self, loss: Tensor) -> Tensor:
-        return loss * (1 + 0.1 * torch.rand((), generator=self.draw, device="cpu").item())
 
 
 class QueueInAttribute(Queue):
@@ -236,7 +223,6 @@ BROKEN: Final[tuple[Broken, ...]] = tuple(
         {
             "shapes": (LossOfEachRow, FloatLoss, PlainNumber, NotANumber),
             "declared": (UndeclaredView, ReadsWhatItDoesNotPull, PullsForNothing),
-            "determinism": (NumpyNoise, OwnGenerator),
             "state": (QueueInAttribute, PlaceInAttribute),
             "inputs": (MovesInForward, ChangesFeatures, ChangesTheModel),
         },
