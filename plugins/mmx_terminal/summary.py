@@ -44,7 +44,7 @@ def numbers_table(results: Mapping[str, Result]) -> Table:
         for title in names[:MOST]:
             _add(table, title, result.numbers[title], title == result.headline)
         if len(names) > MOST:
-            table.add_row(Text(f"  and {len(names) - MOST} more", style="dim"))
+            table.add_row(Text(f"  and {len(names) - MOST} more, in evaluations/", style="dim"))
     return table
 
 

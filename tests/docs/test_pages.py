@@ -1,11 +1,18 @@
 """The pages for authors of plugins, done as they say."""
 
 import gc
+import re
+import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from mmx.run.events import Step
+from mmx.scaffold.kinds import KINDS
+from mmx.scaffold.names import Names
+from mmx.scaffold.write import write_package
 from mmx.testing import checks_of
 from pages.blocks import Block, blocks
 from pages.walk import follow
@@ -29,6 +36,34 @@ def test_each_example_passes_the_kit(block: Block, tmp_path: Path, monkeypatch: 
     assert [f"{one.check}: {one.message}" for one in found if one.status == "broken"] == []
     assert len([one for one in found if one.status == "holds"]) >= 5
     gc.collect()  # ends the processes of this kit, before the next one starts its own
+
+
+@pytest.mark.slow
+def test_the_page_on_the_kit(tmp_path: Path) -> None:
+    assert (
+        len(follow([block for block in blocks(DOCS / "kit.md") if block.title or block.mark], tmp_path, slow=True)) == 1
+    )
+
+
+@pytest.mark.slow
+def test_reading_a_run(tmp_path: Path) -> None:
+    assert len(follow(blocks(DOCS.parent / "reading.md"), tmp_path)) == 3
+
+
+def test_the_keys_of_a_step_are_those_that_reading_a_run_lists() -> None:
+    text = (DOCS.parent / "reading.md").read_text(encoding="utf-8")
+    (row,) = [line for line in text.splitlines() if line.startswith("| `step` |")]
+    assert re.findall(r"`(\w+)`", row.rpartition("|")[0].rpartition("): ")[2]) == [field.name for field in fields(Step)]
+
+
+def test_the_tutorials_package_passes_the_checks_that_it_comes_with(tmp_path: Path) -> None:
+    folder = write_package(KINDS["loss"], Names("pairwise"), tmp_path)
+    for block in blocks(DOCS / "tutorial.md"):
+        if block.title.startswith(("src/", "tests/")) and block.language == "python":
+            (folder / block.title).write_text(block.text, encoding="utf-8")
+    for words in (["ruff", "check"], ["ruff", "format", "--check"], ["basedpyright", "--pythonpath", sys.executable]):
+        done = subprocess.run([sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow

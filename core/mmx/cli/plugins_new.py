@@ -70,10 +70,10 @@ def _package(kind: Kind, names: Names, into: Path) -> str:
     folder = write_package(kind, names, into)
     commands = [
         f"cd {shlex.quote(str(folder))}",
-        "pip install --no-build-isolation -e .",
+        "pip install --no-build-isolation -e '.[dev]'",
         "mmx run recipe.toml --set train.steps=3",
         f"mmx plugins check {names.module}",
-        "pytest",
+        "python -m pytest",
     ]
     return "\n".join([f"wrote {folder}, the {kind.kind} '{names.part}': {kind.summary}", *_next(commands)])
 

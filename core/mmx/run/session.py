@@ -142,7 +142,8 @@ class Session:
 
     def _record(self, step: Step) -> None:
         every = self.built.recipe.train.log_every
-        if step.step % every == 0 or step.step == self._run.steps:  # an interrupted run keeps the rows of a whole one
+        # Not the first step after a start that resumes: an interrupted run keeps the rows of a whole one.
+        if step.step == 1 or step.step % every == 0 or step.step == self._run.steps:
             self._metrics.append({"kind": "step", **asdict(step)})
         self._plugins.step_end(self._run, step)
 

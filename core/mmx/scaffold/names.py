@@ -27,7 +27,7 @@ class Names:
     @property
     def identifier(self) -> str:
         """In Python, and the module of a single file: ``my_loss``."""
-        return re.sub(r"[_.-]+", "_", self.part.lower()).strip("_")
+        return _plain(self.part)
 
     @property
     def module(self) -> str:
@@ -50,14 +50,24 @@ def checked(name: str) -> Names:
     """Return the names of a part.
 
     Raises:
-        RecipeError: the name is not one that a part can have.
+        RecipeError: the name is not one that a part can have, or Python and the index would need another form of it.
     """
     if not NAME.fullmatch(name) or len(name) > LONGEST:
         raise RecipeError(
-            f"{name!r} cannot be a part's name: it has letters, digits, '_', '-' and '.', starts with a letter, and is "
-            f"at most {LONGEST} characters long; such as my_part"
+            f"{name!r} cannot be a part's name: it has small letters, digits and '_', starts with a letter, and is at "
+            f"most {LONGEST} characters long; such as my_part"
+        )
+    if _plain(name) != name:
+        raise RecipeError(
+            f"{name!r} would be called otherwise in Python; write '{_plain(name)}', with small letters, digits and "
+            "single '_' between words"
         )
     return Names(name)
+
+
+def _plain(name: str) -> str:
+    """Return the form of a name that recipes and Python can share."""
+    return re.sub(r"[_.-]+", "_", name.lower()).strip("_")
 
 
 def refuse_taken(module: str, distribution_name: str = "") -> None:

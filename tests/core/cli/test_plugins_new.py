@@ -17,17 +17,17 @@ def test_a_package(mmx: Mmx) -> None:
         "",
         "next:",
         "  cd mmx-my-loss",
-        "  pip install --no-build-isolation -e .",
+        "  pip install --no-build-isolation -e '.[dev]'",
         "  mmx run recipe.toml --set train.steps=3",
         "  mmx plugins check mmx_my_loss",
-        "  pytest",
+        "  python -m pytest",
     ]
 
 
 def test_a_single_file_elsewhere(mmx: Mmx) -> None:
-    done = mmx("plugins", "new", "encoder", "my-tower", "--single-file", "--into", "a b")
+    done = mmx("plugins", "new", "encoder", "my_tower", "--single-file", "--into", "a b")
     assert done.code == 0 and Path("a b/my_tower.py").is_file()
-    assert "wrote a b/my_tower.py and a b/my_tower.toml, the image_encoder 'my-tower'" in done.out
+    assert "wrote a b/my_tower.py and a b/my_tower.toml, the image_encoder 'my_tower'" in done.out
     assert "  cd 'a b'\n  mmx run my_tower.toml --plugin my_tower.py --set train.steps=3\n" in done.out
 
 
@@ -35,6 +35,7 @@ def test_a_single_file_elsewhere(mmx: Mmx) -> None:
     ("arguments", "expected"),
     [
         (("loss", "my loss"), "'my loss' cannot be a part's name"),
+        (("loss", "Hard-Neg"), "write 'hard_neg'"),
         (("los", "mine"), "no plugin can be started with a 'los'; did you mean 'loss'?"),
         (("loss", "contrast"), "throw-away 1.0 (throwaway) has the loss 'contrast' already"),
         (("loss", "clip"), "there is a module 'mmx_clip' already"),

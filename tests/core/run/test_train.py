@@ -34,13 +34,13 @@ def test_writes_every_step_into_metrics_and_ledger(whole: Path) -> None:
     assert rows[-1]["left"] == 0 and rows[6]["epoch"] == 1
 
 
-def test_the_first_step_is_shown_at_once_and_written_down_only_if_it_is_due(tmp_path: Path) -> None:
+def test_the_first_step_is_shown_and_written_down_too(tmp_path: Path) -> None:
     session, observed = sit(tmp_path, "train.log_every=5", "train.steps=12")
     seen: list[int] = []
     observed.add(Seen(seen), "seen")
     session.run(None)
     rows = [row["step"] for row in read_lines(tmp_path / "run" / "metrics.jsonl") if row["kind"] == "step"]
-    assert seen == [1, 5, 10, 12] and rows == [5, 10, 12]
+    assert seen == [1, 5, 10, 12] and rows == [1, 5, 10, 12]
 
 
 class Seen:

@@ -16,7 +16,7 @@ from mmx.scaffold.kinds import KINDS, Kind
 from mmx.scaffold.names import Names
 
 kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
-LONG = "Abcdefghijklmnopqrstuvwxyzabcdef"
+LONG = "abcdefghijklmnopqrstuvwxyzabcdef"
 
 
 @kinds
@@ -39,6 +39,14 @@ def test_metadata(kind: Kind) -> None:
     recipe = tomllib.loads(files["recipe.toml"])
     assert recipe["extends"] == "quickstart" and 'name = "my-own"' in files["recipe.toml"]
     assert files["recipe.toml"].split("\n\n", 1)[1].strip() in files["README.md"]
+
+
+def test_the_workflow_says_where_mmx_must_come_from() -> None:
+    workflow = package_files(KINDS["loss"], Names("my_own"))[".github/workflows/test.yml"]
+    (step,) = re.findall(r"run: (pip install .*MMX.*)", workflow)
+    assert workflow.index(step) < workflow.index("pip install -e")
+    done = subprocess.run(["bash", "-c", step], env={"MMX": ""}, capture_output=True, text=True)
+    assert done.returncode != 0 and "set the variable MMX of this repository" in done.stderr
 
 
 @kinds

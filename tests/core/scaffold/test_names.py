@@ -13,8 +13,7 @@ from mmx.scaffold.names import checked, refuse_taken
     ("part", "identifier", "distribution", "type"),
     [
         ("my_loss", "my_loss", "mmx-my-loss", "MyLoss"),
-        ("My-Loss.v2", "my_loss_v2", "mmx-my-loss-v2", "MyLossV2"),
-        ("resNet50_", "resnet50", "mmx-resnet50", "ResNet50"),
+        ("resnet50", "resnet50", "mmx-resnet50", "Resnet50"),
         ("none", "none", "mmx-none", "NonePart"),
     ],
 )
@@ -28,6 +27,16 @@ def test_names(part: str, identifier: str, distribution: str, type: str) -> None
 def test_what_cannot_be_a_name(name: str) -> None:
     with pytest.raises(RecipeError, match="cannot be a part's name"):
         checked(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("Hard-Neg", "hard_neg"), ("my-loss", "my_loss"), ("resNet50", "resnet50"), ("a.b", "a_b"), ("a__b_", "a_b")],
+)
+def test_a_name_that_python_would_write_otherwise(name: str, form: str) -> None:
+    with pytest.raises(RecipeError, match=f"'{name}' would be called otherwise in Python; write '{form}', "):
+        checked(name)
+    assert checked(form).identifier == form
 
 
 def test_a_taken_module() -> None:

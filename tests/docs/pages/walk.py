@@ -65,8 +65,12 @@ def _run(words: tuple[str, ...], folder: Path, site: Path) -> tuple[int, str]:
     match words:
         case ("cat", name):
             return 0, (folder / name).read_text(encoding="utf-8")
+        case ("python", "-m", tool, *rest) if tool in OURS:
+            return _python(["-m", *OURS[tool], *rest], folder, site)
+        case ("python", name, *rest):
+            return _python([name, *rest], folder, site)
         case ("pip", "install", *_, "-e", name):  # an environment is not changed for a test: this is what pip leaves
-            install(folder / name, site)
+            install(folder / name.partition("[")[0], site)
             return 0, ""
         case (tool, *rest) if tool in OURS:
             return _python(["-m", *OURS[tool], *rest], folder, site)
