@@ -57,7 +57,7 @@ def test_the_readme_has_the_two_commands() -> None:
     readme = (ROOT / "README.md").read_text()
     commands = dict(re.findall(r"<!-- (run|test) -->\n```console\n(.+)\n```", readme))
     assert commands["run"].endswith("mmx run recipes/quickstart.toml")
-    assert commands["test"].endswith("-m pytest")
+    assert commands["test"].endswith("-m pytest -n auto")
 
 
 @pytest.mark.parametrize("name", ["quickstart", "quickstart_vit"])

@@ -56,12 +56,13 @@ def test_the_keys_of_a_step_are_those_that_reading_a_run_lists() -> None:
     assert re.findall(r"`(\w+)`", row.rpartition("|")[0].rpartition("): ")[2]) == [field.name for field in fields(Step)]
 
 
-def test_the_tutorials_package_passes_the_checks_that_it_comes_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["tutorial.md", "parts.md", "kit.md"])
+def test_code_passes_the_checks_that_a_new_package_comes_with(page: str, tmp_path: Path) -> None:
+    """Files as the page leaves them, with every change that it makes; types are those of the package alone."""
     folder = write_package(KINDS["loss"], Names("pairwise"), tmp_path)
-    for block in blocks(DOCS / "tutorial.md"):
-        if block.title.startswith(("src/", "tests/")) and block.language == "python":
-            (folder / block.title).write_text(block.text, encoding="utf-8")
-    for words in (["ruff", "check"], ["ruff", "format", "--check"], ["basedpyright", "--pythonpath", sys.executable]):
+    follow([block for block in blocks(DOCS / page) if block.title], folder)
+    types = [["basedpyright", "--pythonpath", sys.executable]] if page == "tutorial.md" else []
+    for words in (["ruff", "check"], ["ruff", "format", "--check"], *types):
         done = subprocess.run([sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
