@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, cast
@@ -145,6 +145,45 @@ class DatasetConfig(PartConfig):
 
 DatasetSlot = Annotated[PartConfig, Slot("dataset")]
 """A dataset inside the options of another part."""
+
+
+class EngineConfig(PartConfig):
+    """Options that every engine has: none, but what can be told of it before torch is imported."""
+
+    def missing(self) -> str:
+        """Say what is not installed, with the command that installs it; empty if nothing is missing."""
+        return ""
+
+    def processes_here(self) -> int:
+        """Return how many processes ``mmx run`` starts on this machine where no launcher did; 1 starts none."""
+        return 1
+
+    def joins(self) -> bool:
+        """Say whether it can be one of several processes that a launcher (torchrun, mpirun, srun) started."""
+        return False
+
+    def refusals(self, batch: int, micro_batches: int) -> Iterator[tuple[str, str]]:
+        """Yield an option and a reason for each thing that cannot work, with the nearest that can.
+
+        Args:
+            batch: samples in one step, over all processes.
+            micro_batches: pieces that it is computed in.
+        """
+        yield from ()
+
+    def alone(self) -> Self:
+        """Return the options with which one process does the same work, to measure what a run would need."""
+        return self
+
+    @classmethod
+    def layouts(cls) -> Mapping[str, Mapping[str, str | int]]:
+        """Return the options of each layout that ``mmx verify`` compares with one process, by the layout's name."""
+        return {}
+
+    @classmethod
+    def doctor(cls) -> Iterator[str]:
+        """Yield a line on each thing that matters to this engine on this machine, for ``mmx doctor``."""
+        yield from ()
 
 
 class EncoderConfig(PartConfig):

@@ -10,6 +10,7 @@ from typing import Final, cast
 from mmx.config import (
     DatasetConfig,
     EncoderConfig,
+    EngineConfig,
     EvaluatorConfig,
     LossConfig,
     PartConfig,
@@ -41,6 +42,7 @@ CONFIGS: Final[dict[str, type[PartConfig]]] = {
     "image_transform": TransformConfig,
     "text_transform": TransformConfig,
     "evaluator": EvaluatorConfig,
+    "engine": EngineConfig,
     "tracker": TrackerConfig,
 }
 """What a part's options derive from, by kind; PartConfig where a kind is not listed."""

@@ -7,10 +7,10 @@ from typing import Literal, Self
 
 from typing_extensions import override
 
-from mmx.config import PartConfig
+from mmx.config import EngineConfig
 
 
-class LocalConfig(PartConfig):
+class LocalConfig(EngineConfig):
     """One process on one device."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"

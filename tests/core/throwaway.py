@@ -12,6 +12,7 @@ from mmx.config import (
     DatasetConfig,
     DatasetSlot,
     EncoderConfig,
+    EngineConfig,
     EvaluatorConfig,
     LossConfig,
     PartConfig,
@@ -75,7 +76,7 @@ class Zero(EvaluatorConfig):
     """Prompts."""
 
 
-class Remote(PartConfig):
+class Remote(EngineConfig):
     hosts: int = 1
     """Machines."""
 
@@ -98,7 +99,7 @@ def mmx_register(register: Registrar) -> None:
         ("evaluator", "zero", Zero),
         ("image_transform", "augment", TransformConfig),
         ("text_transform", "caption", TransformConfig),
-        ("engine", "local", PartConfig),
+        ("engine", "local", EngineConfig),
         ("engine", "remote", Remote),
         ("tracker", "journal", TrackerConfig),
     ]

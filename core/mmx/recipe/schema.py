@@ -11,6 +11,7 @@ from mmx.config import (
     Choices,
     DatasetSlot,
     EncoderConfig,
+    EngineConfig,
     EvaluatorConfig,
     LossConfig,
     PartConfig,
@@ -168,7 +169,7 @@ class Recipe(Table):
     """When the run is saved."""
     evaluators: dict[Name, Annotated[EvaluatorConfig, Slot("evaluator")]] = Field(default_factory=dict)
     """What is measured, by name."""
-    parallel: Annotated[PartConfig, Slot("engine", key="engine")] = Field({"engine": "local"}, validate_default=True)
+    parallel: Annotated[EngineConfig, Slot("engine", key="engine")] = Field({"engine": "local"}, validate_default=True)
     """The engine that runs the model, named by ``engine``, and its options; the engine "local" if not given."""
     trackers: Annotated[dict[Name, Annotated[TrackerConfig, Slot("tracker")]], BeforeValidator(_name_trackers)] = Field(
         default_factory=dict

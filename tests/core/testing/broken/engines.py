@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from broken.table import Broken, Twin
-from mmx.config import PartConfig
+from mmx.config import EngineConfig
 from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Features, Objective, Share
@@ -18,7 +18,7 @@ from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
 
 
-class HereConfig(PartConfig):
+class HereConfig(EngineConfig):
     device_label: str = "here"
     """What the device is called."""
 
