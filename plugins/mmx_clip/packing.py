@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,20 @@ def pack(lengths: Int[Tensor, " b"]) -> Packing:
     longest = int(lengths.max())
     real = torch.arange(longest, device=lengths.device) < lengths[:, None]
     return Packing(len(lengths), longest, real.flatten().nonzero().squeeze(1), lengths.cumsum(0) - lengths)
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Zeros behind the tokens, so that their number divides over processes. Attention neither reads nor fills them."""
+
+    count: int
+    """Of real tokens."""
+    padded: int
+
+    def unpack(self, x: Float[Tensor, "b m w"]) -> Float[Tensor, "b n w"]:
+        """Return the real tokens."""
+        return x[:, : self.count]
+
+    def pack(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b m w"]:
+        """Return them with zeros behind."""
+        return functional.pad(x, (0, 0, 0, self.padded - self.count))

@@ -1,6 +1,6 @@
 """CLIP's text transformer."""
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +11,7 @@ from typing_extensions import override
 from mmx.errors import RecipeError
 from mmx.parts.batch import Encoded, Words
 from mmx.parts.encoder import Mode, TextEncoder
+from mmx.parts.sharding import Route, Staged
 from mmx.parts.sizes import Sizes
 from mmx_clip.blocks import Blocks
 from mmx_clip.configs import TextTransformerConfig
@@ -37,7 +38,7 @@ class Tokens(nn.Module):
 
 
 @final
-class TextTransformer(TextEncoder):
+class TextTransformer(TextEncoder, Staged[Words]):
     """The causal text transformer of CLIP, without its projection, which is the fusion's.
 
     Pooled is the token at the first end of text; tokens are all positions; both are after the last norm. Padding needs
@@ -45,6 +46,8 @@ class TextTransformer(TextEncoder):
     with ``padding = "skip"`` the linear layers see only real tokens, and ``tokens`` are zeros at the padding.
     With ``tokens = "pooled"`` there are none.
     """
+
+    entrance: ClassVar[tuple[str, ...]] = ("tokens",)
 
     def __init__(self, config: TextTransformerConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -63,15 +66,27 @@ class TextTransformer(TextEncoder):
             raise RecipeError(
                 f"the text encoder 'transformer' reads text alone; mode '{mode}' needs another text encoder"
             )
-        pooled = self._pooled(words)
-        packing = self._packing(words, pooled)
-        x = self.tokens(words.ids) if packing is None else packing.pack(self.tokens(words.ids[:, : packing.longest]))
+        return self.through(words)
+
+    @override
+    def route(self, view: Words) -> Route:
+        pooled = self._pooled(view)
+        return self._packing(view, pooled), pooled if self.pooled_only else None
+
+    @override
+    def enter(self, view: Words, route: Route) -> Float[Tensor, "*n w"]:
+        packing, _ = route
+        return self.tokens(view.ids) if packing is None else packing.pack(self.tokens(view.ids[:, : packing.longest]))
+
+    @override
+    def leave(self, tokens: Float[Tensor, "*n w"], view: Words, route: Route) -> Encoded:
+        packing, _ = route
+        found = self.norm(tokens)
         if self.pooled_only:
-            return Encoded(pooled=self.norm(self.layers(x, packing, pooled)))
-        tokens = self.norm(self.layers(x, packing))
+            return Encoded(pooled=found)
         if packing is not None:
-            tokens = functional.pad(packing.unpack(tokens), (0, 0, 0, words.ids.shape[1] - packing.longest))
-        return Encoded(tokens[torch.arange(len(tokens), device=tokens.device), pooled], tokens, words.mask)
+            found = functional.pad(packing.unpack(found), (0, 0, 0, view.ids.shape[1] - packing.longest))
+        return Encoded(found[torch.arange(len(found), device=found.device), self._pooled(view)], found, view.mask)
 
     def _pooled(self, words: Words) -> Int[Tensor, " b"]:
         if self.end is None:

@@ -1,6 +1,6 @@
 """CLIP's vision transformer."""
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from typing_extensions import override
 from mmx.errors import RecipeError
 from mmx.parts.batch import Encoded, Pixels
 from mmx.parts.encoder import ImageEncoder
+from mmx.parts.sharding import Route, Staged
 from mmx.parts.sizes import Sizes
 from mmx_clip.blocks import Blocks
 from mmx_clip.configs import VitConfig
@@ -49,7 +50,7 @@ class Patches(nn.Module):
 
 
 @final
-class Vit(ImageEncoder):
+class Vit(ImageEncoder, Staged[Pixels]):
     """The vision transformer of CLIP, without its projection, which is the fusion's.
 
     Pooled is the class token, tokens are all positions (class token first; none with ``tokens = "pooled"``), both after
@@ -60,6 +61,8 @@ class Vit(ImageEncoder):
     Raises:
         RecipeError: the patch does not divide the image.
     """
+
+    entrance: ClassVar[tuple[str, ...]] = ("patches",)
 
     def __init__(self, config: VitConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -76,14 +79,23 @@ class Vit(ImageEncoder):
 
     @override
     def forward(self, view: Pixels) -> Encoded:
+        return self.through(view)
+
+    @override
+    def route(self, view: Pixels) -> Route:
+        start = torch.zeros(len(view), dtype=torch.int64, device=view.pixels.device)
+        return None, start if self.pooled_only else None
+
+    @override
+    def enter(self, view: Pixels, route: Route) -> Float[Tensor, "b n w"]:
         if view.hidden is not None:
             raise RecipeError("the image encoder 'vit' has no mask token, so it cannot read a view with hidden patches")
-        patches = self.patches(view.pixels)
-        if self.pooled_only:
-            start = torch.zeros(len(patches), dtype=torch.int64, device=patches.device)
-            return Encoded(pooled=self.norm(self.layers(patches, only=start)))
-        tokens = self.norm(self.layers(patches))
-        return Encoded(pooled=tokens[:, 0], tokens=tokens)
+        return self.patches(view.pixels)
+
+    @override
+    def leave(self, tokens: Float[Tensor, "*n w"], view: Pixels, route: Route) -> Encoded:
+        found = self.norm(tokens)
+        return Encoded(pooled=found) if self.pooled_only else Encoded(pooled=found[:, 0], tokens=found)
 
     @override
     def blocks(self) -> list[nn.Module]:

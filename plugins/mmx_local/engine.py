@@ -85,6 +85,16 @@ class LocalEngine(Engine):
         return self._scaler.get_scale() >= before
 
     @override
+    def weights(self) -> dict[str, Tensor]:
+        return self._objective.state_dict()
+
+    @override
+    def gradients(self) -> dict[str, Tensor]:
+        scale = self._scaler.get_scale() if self.scaled else 1.0
+        named = self._objective.named_parameters()
+        return {name: p.grad / scale for name, p in named if p.grad is not None}
+
+    @override
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, values = optimizer_state(self._objective, self._optimizer)
         return tensors, {**values, "scaler": self._scaler.state_dict()}

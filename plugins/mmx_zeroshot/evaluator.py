@@ -66,13 +66,11 @@ class ZeroShot(Evaluator):
         )
 
     def _embed(self, subject: Subject) -> tuple[list[int], Int[Tensor, " m"], Float[Tensor, "m *q d"]]:
-        """Embed every picture; a bad one is left out and counted."""
-        indices: list[int] = []
-        labels: list[int] = []
+        """Embed every picture, each on one rank; a bad one is left out and counted."""
+        found: list[tuple[int, int]] = []
         rows: list[Tensor] = []
         pieces: list[Tensor] = []
-        device = subject.model.mean.device
-        for index in range(len(self._dataset)):
+        for index in subject.share(len(self._dataset)):
             try:
                 sample = self._dataset.read(index)
                 if sample.image is None:
@@ -80,16 +78,19 @@ class ZeroShot(Evaluator):
                 rows.append(preprocess(sample.image, subject.preprocess))
             except BadSampleError:
                 continue
-            indices.append(index)
-            labels.append(_label(sample))
+            found.append((index, _label(sample)))
             if len(rows) == self._config.batch:
-                pieces.append(subject.model.embed_image(Pixels(torch.stack(rows).to(device))))
+                pieces.append(_embedded(subject, rows))
                 rows = []
         if rows:
-            pieces.append(subject.model.embed_image(Pixels(torch.stack(rows).to(device))))
-        if not pieces:
+            pieces.append(_embedded(subject, rows))
+        if not pieces:  # of no picture, but as wide as those of other ranks
+            blank = Image.new("RGB", (1, 1))
+            pieces.append(_embedded(subject, [preprocess(blank, subject.preprocess)])[:0])
+        placed = subject.gather(torch.tensor(found, dtype=torch.int64, device=pieces[0].device).view(-1, 2)).cpu()
+        if not len(placed):
             raise DataError("no picture of the zero-shot dataset could be read")
-        return indices, torch.tensor(labels), torch.cat(pieces)
+        return placed[:, 0].tolist(), placed[:, 1], subject.gather(torch.cat(pieces))
 
     def _headline(self, labels: Int[Tensor, " m"]) -> Int[Tensor, " p"]:
         """Return the rows of the headline group."""
@@ -142,6 +143,10 @@ class ZeroShot(Evaluator):
             if sample.image is not None:
                 found.append(Picture(sample.key, _png(sample.image), names[int(labels[row])], guesses, int(ranks[row])))
         return found
+
+
+def _embedded(subject: Subject, rows: list[Tensor]) -> Float[Tensor, "m *q d"]:
+    return subject.model.embed_image(Pixels(torch.stack(rows).to(subject.model.mean.device)))
 
 
 def _require_labels(dataset: Dataset) -> None:

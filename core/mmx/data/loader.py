@@ -20,16 +20,18 @@ _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 def stream(
-    reader: Reader, order: Order, start: int, steps: int, workers: int, pin: bool
+    reader: Reader, order: Order, start: int, steps: int, workers: int, pin: bool, rank: int = 0, ranks: int = 1
 ) -> Generator[Loaded, None, None]:
     """Yield the samples of steps ``start`` to ``steps``, excluded, in order, whatever the number of workers.
+
+    With several ranks, each has its equal part of every step.
 
     The loader draws its base seed from a generator of its own: the global one must not move when a run resumes.
     Close it to end its workers at once, also one that hangs in a read.
     """
     loader: DataLoader[Any] = DataLoader(
         cast("Any", _Steps(Carried(), reader)),
-        batch_sampler=cast("Any", _Tickets(order, start, steps)),
+        batch_sampler=cast("Any", _Tickets(order, start, steps, rank, ranks)),
         num_workers=workers,
         collate_fn=cast("Any", _as_read),
         generator=torch.Generator().manual_seed(0),
@@ -101,9 +103,11 @@ class _Tickets:
     order: Order
     start: int
     steps: int
+    rank: int
+    ranks: int
 
     def __iter__(self) -> Iterator[Any]:
-        return self.order.tickets(self.start, self.steps)
+        return self.order.tickets(self.start, self.steps, self.rank, self.ranks)
 
     def __len__(self) -> int:
         return self.steps - self.start

@@ -51,11 +51,13 @@ class Order:
         draw = torch.Generator().manual_seed(seed_of("order", self.seed, epoch))
         return torch.randperm(self.samples, generator=draw).tolist()
 
-    def tickets(self, start: int, steps: int) -> Iterator[list[Ticket]]:
-        """Yield the tickets of steps ``start`` to ``steps``, excluded."""
+    def tickets(self, start: int, steps: int, rank: int = 0, ranks: int = 1) -> Iterator[list[Ticket]]:
+        """Yield the tickets of steps ``start`` to ``steps``, excluded: of all rows, or of one rank's equal part of them."""
+        here = self.batch // ranks
         epoch, order = -1, list[int]()
         for step in range(start, steps):
             now, first = self.place(step)
             if now != epoch:
                 epoch, order = now, self.permutation(now)
-            yield [Ticket(index, epoch) for index in order[first : first + self.batch]]
+            first += rank * here
+            yield [Ticket(index, epoch) for index in order[first : first + here]]

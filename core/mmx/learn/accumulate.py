@@ -51,19 +51,21 @@ def accumulate(worker: Worker, objective: Objective, batch: Batch, micro_batches
         for part in parts:
             states.append(RandomState.capture(device))
             pieces.append(worker.features(part))
-    cotangents, own = objective.compare(_joined(pieces), batch)
-    shares = _split(cotangents, pieces)
+    cotangents, own = objective.compare(joined(pieces), batch)
+    shares = split(cotangents, pieces)
     for index, (part, state) in enumerate(zip(parts, states, strict=True)):
         last = index == len(parts) - 1
         state.restore(device)
         worker.differentiate(part, Share(counts, shares[index], own if last else ()), last)
 
 
-def _joined(pieces: list[Features]) -> Features:
+def joined(pieces: list[Features]) -> Features:
+    """Return the features of a batch from those of its micro-batches."""
     return {pull: torch.cat([piece[pull] for piece in pieces]) for pull in pieces[0]}
 
 
-def _split(cotangents: dict[Pull, Tensor], pieces: list[Features]) -> list[dict[Pull, Tensor]]:
+def split(cotangents: dict[Pull, Tensor], pieces: list[Features]) -> list[dict[Pull, Tensor]]:
+    """Return the gradients of each micro-batch from those of the batch."""
     rows = {pull: [piece[pull].shape[0] for piece in pieces] for pull in cotangents}
     cut = {pull: cotangent.split(rows[pull]) for pull, cotangent in cotangents.items()}
     return [{pull: chunks[index] for pull, chunks in cut.items()} for index in range(len(pieces))]

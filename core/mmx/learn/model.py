@@ -46,8 +46,9 @@ class Model(nn.Module):
         return self
 
     def normalise(self, view: Pixels) -> Pixels:
-        """Return the view with pixels ``(x / 255 - mean) / std``, computed on the device they are on."""
+        """Return the view with pixels ``(x / 255 - mean) / std`` in the image encoder's precision."""
         pixels = view.pixels.to(self.mean.dtype).sub(self.mean).div(self.std)
+        pixels = pixels.to(next(self.image_encoder.parameters(), pixels).dtype)
         return Pixels(pixels.contiguous(memory_format=torch.channels_last), view.hidden, view.labels)
 
     def encode_image(self, view: Pixels) -> Encoded:

@@ -1,22 +1,23 @@
 """Model and losses as one module with one scalar output: what an engine wraps, and what a checkpoint holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast, final
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+from typing_extensions import override
 
 from mmx.errors import PluginError
 from mmx.learn.group import Group
 from mmx.learn.model import Model
-from mmx.learn.passes import Passes
+from mmx.learn.passes import Given, Passes
 from mmx.learn.teacher import Teacher
 from mmx.learn.whole import Pull, Whole
 from mmx.parts.batch import Batch
 from mmx.parts.loss import Compare, Loss, Mean
-from mmx.parts.precision import full_precision, precise
+from mmx.parts.precision import full_precision, precise, without_halving
 
 Features = dict[Pull, Tensor]
 
@@ -42,6 +43,8 @@ class Objective(nn.Module):
 
     Ranks go in step: their batches have the same views with the same numbers of rows. A loss whose views a batch
     lacks is skipped; what only it reaches then has a zero gradient, not none, so that ranks can average.
+
+    Cast to half precision, single numbers (temperatures) and the mean and deviation of pixels stay as they are.
     """
 
     def __init__(
@@ -61,9 +64,24 @@ class Objective(nn.Module):
         self.parts: dict[str, Tensor] = {}
         self._seen: Features = {}
 
-    def forward(self, batch: Batch, share: Share | None) -> Features | Float[Tensor, ""]:
-        """Return features, or the scalar to differentiate."""
-        passes = self._passes(batch, grad=share is not None and torch.is_grad_enabled())
+    @override
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Objective":
+        models = [self.model, *(cast(Teacher, teacher).model for teacher in self.teachers.values())]
+        pixels = {id(value) for model in models for value in (model.mean, model.std)}
+        kept = without_halving(fn)
+        return super()._apply(lambda value: kept(value) if value.ndim == 0 or id(value) in pixels else fn(value), recurse)
+
+    def forward(
+        self, batch: Batch, share: Share | None, given: Given | None = None
+    ) -> Features | Float[Tensor, ""]:
+        """Return features, or the scalar to differentiate.
+
+        Args:
+            batch: one micro-batch.
+            share: its part of the gradient; None for features.
+            given: what towers made of views already, elsewhere.
+        """
+        passes = self._passes(batch, share is not None and torch.is_grad_enabled(), given)
         if share is None:
             return {pull: passes.pull(pull) for pull in self._pulls(batch)}
         if share.cotangents is None:
@@ -123,9 +141,9 @@ class Objective(nn.Module):
         losses = [cast(Loss, loss) for loss in self.losses.values()]
         return {v for loss in losses for v in loss.image_views}, {v for loss in losses for v in loss.text_views}
 
-    def _passes(self, batch: Batch, grad: bool) -> Passes:
+    def _passes(self, batch: Batch, grad: bool, given: Given | None = None) -> Passes:
         teachers = {name: cast(Teacher, teacher).model for name, teacher in self.teachers.items()}
-        return Passes(self.model, batch, teachers, grad=grad)
+        return Passes(self.model, batch, teachers, grad, given)
 
     def _active(self, batch: Batch) -> dict[str, Loss]:
         """Return the losses whose views the batch has."""

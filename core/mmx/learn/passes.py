@@ -13,6 +13,7 @@ from mmx.learn.whole import Pull
 from mmx.parts.batch import Batch, Encoded, Joint, Pixels, Words
 from mmx.parts.encoder import Mode
 
+Given = Mapping[tuple[str, str], Encoded]
 _Kept = TypeVar("_Kept", Encoded, Joint, Tensor)
 
 
@@ -22,14 +23,23 @@ class Passes:
 
     Whether they carry gradient is fixed when they are made: a value first asked for under ``no_grad`` and kept
     would otherwise cut the gradient of whoever asks next.
+
+    Args:
+        model: the student.
+        batch: the micro-batch.
+        teachers: other models, by name.
+        grad: whether the passes carry gradient.
+        given: what towers made of views already, such as ``("image", "clean")``.
     """
 
-    def __init__(self, model: Model, batch: Batch, teachers: Mapping[str, Model], grad: bool) -> None:
+    def __init__(
+        self, model: Model, batch: Batch, teachers: Mapping[str, Model], grad: bool, given: Given | None = None
+    ) -> None:
         self.model = model
         self.batch = batch
         self._teachers = teachers
         self._grad = grad
-        self._kept: dict[tuple[str, ...], Encoded | Joint | Tensor] = {}
+        self._kept: dict[tuple[str, ...], Encoded | Joint | Tensor] = dict(given or {})
         self._of: dict[str, Passes] = {}
 
     def _keep(self, key: tuple[str, ...], make: Callable[[], _Kept]) -> _Kept:

@@ -143,6 +143,23 @@ class Batch:
         )
 
 
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Return the rows of several batches, which have the same views and facts, as one."""
+    first = batches[0]
+    return Batch(
+        images={name: _stacked([batch.images[name] for batch in batches]) for name in first.images},
+        texts={name: _stacked([batch.texts[name] for batch in batches]) for name in first.texts},
+        facts={name: torch.cat([batch.facts[name] for batch in batches]) for name in first.facts},
+        keys=[key for batch in batches for key in batch.keys],
+        step=first.step,
+    )
+
+
+def _stacked(views: Sequence[_Rows]) -> _Rows:
+    named = [_tensors(view) for view in views]
+    return replace(views[0], **{name: torch.cat([view[name] for view in named]) for name in named[0]})  # pyright: ignore
+
+
 def _bounds(rows: int, index: int, count: int) -> slice:
     if rows < count:
         raise ValueError(

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mmx.learn.group import Group
     from mmx.learn.model import Model
     from mmx.parts.tokenizer import Tokenizer
     from mmx.parts.transform import Preprocess
@@ -65,11 +68,34 @@ class Result:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated: a model in evaluation mode, with what it needs to read pictures and texts."""
+    """What is evaluated: a model in evaluation mode, with what it needs to read pictures and texts.
+
+    Where there are several processes, each evaluates. One that encodes only its own :meth:`share` of the samples, and
+    then gathers, gives the numbers of one process; one that encodes them all gives them too, and takes longer.
+    """
 
     model: Model
     tokenizer: Tokenizer
     preprocess: Preprocess
+    group: Group | None = None
+    """The data-parallel ranks; None where there is one."""
+
+    def share(self, count: int) -> range:
+        """Return which of ``count`` samples this rank encodes. The ranks' shares together are all, each once."""
+        rank, size = (0, 1) if self.group is None else (self.group.rank, self.group.size)
+        return range(count * rank // size, count * (rank + 1) // size)
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Return the rows ``b ...`` of all ranks in their order, whatever the number that each has."""
+        if self.group is None or self.group.size == 1:
+            return rows
+        import torch
+
+        counts: list[int] = self.group.gather(torch.tensor([len(rows)], device=rows.device)).tolist()
+        most = max(counts)
+        padded = torch.cat([rows, rows.new_zeros(most - len(rows), *rows.shape[1:])])
+        pieces = self.group.gather(padded).split(most)
+        return torch.cat([piece[:count] for piece, count in zip(pieces, counts, strict=True)])
 
 
 class Evaluator(ABC):

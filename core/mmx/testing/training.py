@@ -56,12 +56,14 @@ def optimizer_of(objective: Objective) -> torch.optim.AdamW:
 
 @final
 class Trainee:
-    """An engine, prepared with the kit's objective."""
+    """An engine, prepared with the kit's objective, from given weights or always the same ones."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, start: Mapping[str, Tensor] | None = None) -> None:
         self.engine = engine
         self.objective = partner_objective(engine.group, engine.device)
         self.norms: list[float] = []
+        if start is not None:
+            self.objective.load_state_dict(dict(start))
         engine.prepare(self.objective, optimizer_of(self.objective))
 
     def steps(self, first: int, last: int, micro_batches: int = 1, clip: float | None = None) -> None:
@@ -73,7 +75,7 @@ class Trainee:
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights on the CPU."""
-        return copied(self.objective)
+        return copied(self.engine.weights())
 
 
 def train(engine: Engine, steps: int) -> dict[str, Tensor]:
@@ -95,12 +97,12 @@ def plain(steps: int, clip: float | None = None) -> tuple[dict[str, Tensor], lis
         norms.append(float(torch.nn.utils.clip_grad_norm_(objective.parameters(), limit)))
         optimizer.step()
         optimizer.zero_grad()
-    return copied(objective), norms
+    return copied(objective.state_dict()), norms
 
 
-def copied(objective: Objective) -> dict[str, Tensor]:
-    """Return a copy of an objective's weights on the CPU."""
-    return {name: value.detach().cpu().clone() for name, value in objective.state_dict().items()}
+def copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a copy of weights on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in weights.items()}
 
 
 def furthest(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> tuple[str, float]:

@@ -97,12 +97,12 @@ def test_gradients_of_features_do_not_underflow_in_fp16() -> None:
     assert (by_feature[IMAGE].half() == 0).any()  # what the scaler, which comes later, could not bring back
 
 
-def test_teachers_queues_and_compare_heads_stay_in_fp32_where_the_rest_is_cast() -> None:
+def test_teachers_queues_heads_and_temperatures_stay_in_fp32_where_the_rest_is_cast() -> None:
     objective = start(declip, SoloGroup()).float()
     objective.teachers["slow"] = Teacher(objective.model, decay=0.995)
     objective.to(torch.bfloat16)
     dtypes = {name: value.dtype for name, value in objective.state_dict().items() if value.is_floating_point()}
-    kept = ("teachers.", "losses.simsiam.", "losses.neighbour.")
+    kept = ("teachers.", "losses.simsiam.", "losses.neighbour.", "model.fusion.project.log_scale")
     for name, dtype in dtypes.items():
         assert dtype == (torch.float32 if name.startswith(kept) else torch.bfloat16), name
     accumulate(Alone(objective), objective, batch_for(objective), 4)

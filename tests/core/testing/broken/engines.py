@@ -62,6 +62,14 @@ class Here(Engine):
         return True
 
     @override
+    def weights(self) -> dict[str, Tensor]:
+        return self.objective.state_dict()
+
+    @override
+    def gradients(self) -> dict[str, Tensor]:
+        return {name: p.grad for name, p in self.objective.named_parameters() if p.grad is not None}
+
+    @override
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return optimizer_state(self.objective, self.optimizer)
 
