@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
@@ -25,3 +26,16 @@ class LocalConfig(EngineConfig):
     def example(cls, name: str, folder: Path) -> Self:
         """Return options that train on a CPU in full precision."""
         return cls(name=name, device="cpu", precision="fp32")
+
+    @override
+    @classmethod
+    def doctor(cls) -> Iterator[str]:
+        """Yield what "auto" takes here, and how many GPUs one process leaves unused."""
+        import torch
+
+        from mmx_local.engine import LocalEngine
+
+        yield f"trains on {LocalEngine(cls(name='local')).describe()}"
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count > 1:
+            yield f"uses 1 of the {count} GPUs: it is one process"

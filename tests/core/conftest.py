@@ -9,13 +9,13 @@ sys.path.insert(0, str(Path(__file__).parent))  # throw-away parts, shared by th
 import throwaway
 from mmx.recipe import Recipe, load
 from mmx.registry import Registries
-from mmx.testing.pair import Pair
+from mmx.testing.ranks import Ranks
 from throwaway import Load, Write
 
 
 @pytest.fixture(scope="session")
-def pair() -> Iterator[Pair]:
-    both = Pair(strict=True)
+def pair() -> Iterator[Ranks]:
+    both = Ranks(strict=True)
     yield both
     both.stop()
 

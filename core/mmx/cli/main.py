@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmx.cli import plugins, recipe, run
+from mmx.cli import doctor, plugins, recipe, run
 from mmx.cli.words import EXIT_CODES, examples
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
         "mmx eval runs/NAME",
         "mmx recipe list",
         "mmx plugins",
+        "mmx doctor",
     )
     + EXIT_CODES,
     no_args_is_help=True,
@@ -28,6 +29,7 @@ app = typer.Typer(
 run.register(app)
 recipe.register(app)
 plugins.register(app)
+doctor.register(app)
 
 
 def _version(asked: bool) -> None:

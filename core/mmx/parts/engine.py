@@ -85,5 +85,5 @@ class Engine(ABC):
         """Return what every process gave, in the order of their ranks."""
         return [value]
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 most engines have nothing to end
         """End what connects the processes. Called once, when the run has ended."""

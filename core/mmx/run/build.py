@@ -11,8 +11,10 @@ from mmx.config import EncoderConfig, EvaluatorConfig, LossConfig, PartConfig, T
 from mmx.data.order import Order
 from mmx.data.views import ImageView, Reader, TextView, needed
 from mmx.errors import MmxError, PluginError, RecipeError
+from mmx.learn.accumulate import inexact
 from mmx.learn.group import Group
 from mmx.learn.model import Model
+from mmx.learn.norm import group_batch_norms
 from mmx.learn.objective import Objective
 from mmx.learn.optim import Schedule
 from mmx.learn.teacher import Teacher
@@ -160,6 +162,19 @@ def objective_of(recipe: Recipe, registries: Registries, model: Model, sizes: Si
     if not any(p.requires_grad for p in objective.parameters()):
         raise RecipeError("nothing is trained: every tower is frozen and no other part has parameters")
     return objective
+
+
+def divide_norms(objective: Objective, group: Group, micro_batches: int) -> None:
+    """Let BatchNorm see the rows of all ranks, where there are several.
+
+    Raises:
+        RecipeError: it would have to see those of all micro-batches too, which it cannot.
+    """
+    if group.size > 1 and micro_batches == 1:
+        group_batch_norms(objective, group)
+    why = inexact(objective, micro_batches)
+    if why is not None:
+        raise RecipeError(f"train.micro_batches = {micro_batches}: {why}")
 
 
 def loss_of(config: LossConfig, registries: Registries, sizes: Sizes) -> Loss:

@@ -12,7 +12,7 @@ from mmx.config import PartConfig
 from mmx.kinds import Entry
 from mmx.registry import Registries
 from mmx.run import build
-from mmx.testing.pair import Pair
+from mmx.testing.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Case:
     registries: Registries
     files: tuple[Path, ...] = ()
     """The ``--plugin`` files that a process must load before it can import the part."""
-    pair: Pair = field(default_factory=Pair)
+    pair: Ranks = field(default_factory=Ranks)
     """Two processes that checks of several cases share; they start when a check first needs them."""
 
     @property

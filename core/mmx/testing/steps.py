@@ -19,8 +19,8 @@ from mmx.testing.case import Case
 from mmx.testing.check import DETERMINISM, Check, NotApplicableError
 from mmx.testing.compare import same, same_arrays, seeded
 from mmx.testing.layouts import Alone, Arrays, Replicated, freeze_unreached, gradients, here, known_group, world
-from mmx.testing.pair import RANKS
 from mmx.testing.partners import ROWS
+from mmx.testing.ranks import RANKS
 
 STEPS: Final = 2
 

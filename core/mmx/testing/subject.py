@@ -16,7 +16,7 @@ from mmx.kinds import Entry
 from mmx.plugins import Plugins
 from mmx.testing.case import Case
 from mmx.testing.listed import absent
-from mmx.testing.pair import Pair
+from mmx.testing.ranks import Ranks
 
 
 @final
@@ -40,7 +40,7 @@ class Plugin:
         self._cases: dict[str, Case] = {}
         self.failed: dict[str, bool] = {}
         """Which of the checks that others rest on were broken, by part, options and check."""
-        self._pair = Pair()
+        self._pair = Ranks()
 
     def entries(self, parts: Sequence[str] = ()) -> list[Entry]:
         """Return its parts, or those of them that are named as ``KIND.NAME``.

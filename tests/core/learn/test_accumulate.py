@@ -10,7 +10,7 @@ from mmx.learn.objective import Features, Objective, Share
 from mmx.learn.rng import RandomState
 from mmx.parts.batch import Batch
 from mmx.testing.layouts import Alone, freeze_unreached, gradients
-from mmx.testing.pair import Pair
+from mmx.testing.ranks import Ranks
 from toys.layouts import assert_same, difference, start, train
 from toys.mistakes import (
     clip_and_words,
@@ -152,7 +152,7 @@ def test_batch_norm_without_running_statistics_is_inexact_even_when_frozen() -> 
     assert inexact(objective, 4) is not None
 
 
-def test_batch_norm_over_one_ranks_rows_is_another_gradient_on_two_ranks(pair: Pair) -> None:
+def test_batch_norm_over_one_ranks_rows_is_another_gradient_on_two_ranks(pair: Ranks) -> None:
     alone = train(simsiam, 1, steps=1).gradients[0]
     assert_same(train(simsiam_by_rank, 1, steps=1).gradients[0], alone)
     assert_same(pair(train, simsiam, 1, steps=1)[0].gradients[0], alone)

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from mmx.testing.pair import Pair
+from mmx.testing.ranks import Ranks
 from toys.layouts import Outcome, assert_alike, train
 from toys.systems import SYSTEMS
 
@@ -25,7 +25,7 @@ def test_four_micro_batches_equal_one(system: str) -> None:
 
 @pytest.mark.parametrize("micro_batches", [1, 4])
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_two_processes_equal_one(system: str, micro_batches: int, pair: Pair) -> None:
+def test_two_processes_equal_one(system: str, micro_batches: int, pair: Ranks) -> None:
     for outcome in pair(train, SYSTEMS[system], micro_batches):
         assert_alike(outcome, reference(system))
 

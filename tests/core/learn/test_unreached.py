@@ -5,7 +5,7 @@ import torch
 
 from mmx.learn.accumulate import unreached
 from mmx.learn.group import SoloGroup
-from mmx.testing.pair import Pair
+from mmx.testing.ranks import Ranks
 from toys.layouts import Outcome, assert_alike, start, train
 from toys.mistakes import by_turns, with_dropout
 from toys.systems import batch_for, clip, declip
@@ -37,7 +37,7 @@ def test_it_leaves_frozen_parameters_out() -> None:
     assert unreached(objective, batch_for(objective)) == []
 
 
-def test_data_parallel_fails_where_they_are_trained_and_works_where_they_are_frozen(pair: Pair) -> None:
+def test_data_parallel_fails_where_they_are_trained_and_works_where_they_are_frozen(pair: Ranks) -> None:
     for message in pair(step_unfrozen, clip):
         assert ERROR in message
     for outcome in pair(train, clip, 1):  # it freezes them
@@ -45,7 +45,7 @@ def test_data_parallel_fails_where_they_are_trained_and_works_where_they_are_fro
 
 
 @pytest.mark.parametrize("micro_batches", [1, 4])
-def test_batches_that_lack_some_losses_views_train_alike_on_two_ranks(micro_batches: int, pair: Pair) -> None:
+def test_batches_that_lack_some_losses_views_train_alike_on_two_ranks(micro_batches: int, pair: Ranks) -> None:
     alone = train_by_turns(by_turns, 1)
     assert isinstance(alone, Outcome)
     assert [sorted(parts) for parts in alone.parts] == [["contrastive"], ["mim"], ["mlm"], ["contrastive"]]
@@ -54,7 +54,7 @@ def test_batches_that_lack_some_losses_views_train_alike_on_two_ranks(micro_batc
         assert_alike(outcome, alone)
 
 
-def test_a_loss_without_its_views_leaves_zero_gradients_which_data_parallel_needs(pair: Pair) -> None:
+def test_a_loss_without_its_views_leaves_zero_gradients_which_data_parallel_needs(pair: Ranks) -> None:
     alone = train_by_turns(by_turns, 1)
     assert isinstance(alone, Outcome)
     head = "losses.mlm.head.weight"

@@ -16,8 +16,8 @@ from mmx.testing.encoders import ENCODER_CHECKS
 from mmx.testing.fusions import FUSION_CHECKS
 from mmx.testing.losses import LOSS_CHECKS
 from mmx.testing.modules import MODULE_CHECKS
-from mmx.testing.pair import Pair
 from mmx.testing.precision import PRECISION_CHECKS
+from mmx.testing.ranks import Ranks
 from mmx.testing.steps import STEP_CHECKS
 
 CHECKS = (
@@ -37,7 +37,7 @@ PARTNERS = (
 )
 
 
-def case_of(part: Broken | Twin, folder: Path, pair: Pair) -> Case:
+def case_of(part: Broken | Twin, folder: Path, pair: Ranks) -> Case:
     registries = Registries()
     register = registries.owned_by("broken")
     register(part.kind, part.name, config=part.config, part=part.part, summary="a part that may be broken")
@@ -50,7 +50,7 @@ def applying(kind: str) -> list[Check]:
 
 
 @pytest.mark.parametrize("part", MODEL_BROKEN, ids=lambda part: f"{part.caught_by}: {part.kind} {part.name}")
-def test_a_broken_part_is_caught_by_its_check(part: Broken, tmp_path: Path, pair: Pair) -> None:
+def test_a_broken_part_is_caught_by_its_check(part: Broken, tmp_path: Path, pair: Ranks) -> None:
     (check,) = [check for check in applying(part.kind) if check.name == part.caught_by]
     with pytest.raises(Exception) as caught:
         check.run(case_of(part, tmp_path, pair))
@@ -58,7 +58,7 @@ def test_a_broken_part_is_caught_by_its_check(part: Broken, tmp_path: Path, pair
 
 
 @pytest.mark.parametrize("twin", [*MODEL_TWINS, *PARTNERS], ids=lambda twin: f"{twin.kind} {twin.name}")
-def test_a_twin_passes_every_check_of_its_kind(twin: Twin, tmp_path: Path, pair: Pair) -> None:
+def test_a_twin_passes_every_check_of_its_kind(twin: Twin, tmp_path: Path, pair: Ranks) -> None:
     skipped: list[str] = []
     for check in applying(twin.kind):
         try:

@@ -1,6 +1,6 @@
-"""Two gloo processes that live as long as the checks and run one task after another.
+"""Gloo processes that live as long as the checks and run one task after another.
 
-A task is a function that both import by name; what it returns must be picklable (numpy arrays, not tensors).
+A task is a function that all import by name; what it returns must be picklable (numpy arrays, not tensors).
 """
 
 import multiprocessing
@@ -29,28 +29,31 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 RANKS: Final = 2
+"""How many there are if nothing else is said."""
 PATIENCE: Final = 120.0
 """Seconds that a task, or the start of the processes, may take."""
 
 
 @final
-class Pair:
-    """The two processes; started at the first call, and again after a failure left them out of step.
+class Ranks:
+    """The processes; started at the first call, and again after a failure left them out of step.
 
-    They end with ``stop``, or when nothing refers to the pair any more.
+    They end with ``stop``, or when nothing refers to them any more.
 
     Args:
         strict: make warnings errors in them.
+        count: how many.
     """
 
-    def __init__(self, strict: bool = False) -> None:
+    def __init__(self, strict: bool = False, count: int = RANKS) -> None:
+        self.count = count
         self._strict = strict
         self._processes: list[SpawnProcess] = []
         self._pipes: list[Any] = []
-        self._end: weakref.finalize[..., Pair] | None = None
+        self._end: weakref.finalize[..., Ranks] | None = None
 
     def __call__(self, task: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> list[R]:
-        """Run a task on both ranks and return what each returned, in rank order.
+        """Run a task on all ranks and return what each returned, in rank order.
 
         Raises:
             BrokenError: the task fails or hangs on a rank; the message has that rank's traceback.
@@ -63,13 +66,13 @@ class Pair:
             pipe.send_bytes(files)
             pipe.send_bytes(call)
         found: dict[int, R] = {}
-        while len(found) < RANKS:
-            rank, done, answer = self._answer(set(range(RANKS)) - set(found))
+        while len(found) < self.count:
+            rank, done, answer = self._answer(set(range(self.count)) - set(found))
             if not done:  # the other rank may wait for this one for ever
                 self.stop()
-                raise BrokenError(f"rank {rank} of {RANKS} failed in {task.__name__}:\n{answer}")
+                raise BrokenError(f"rank {rank} of {self.count} failed in {task.__name__}:\n{answer}")
             found[rank] = answer
-        return [found[rank] for rank in range(RANKS)]
+        return [found[rank] for rank in range(self.count)]
 
     def _answer(self, ranks: set[int]) -> tuple[int, bool, Any]:
         """Return the rank that answers first, whether it is done, and its answer or error."""
@@ -86,12 +89,12 @@ class Pair:
     def start(self) -> None:
         """Start the processes; they import and connect while the caller goes on."""
         context = multiprocessing.get_context("spawn")
-        folder = Path(tempfile.mkdtemp(prefix="mmx-pair-"))
+        folder = Path(tempfile.mkdtemp(prefix="mmx-ranks-"))
         self._processes, self._pipes = [], []
         self._end = weakref.finalize(self, _end, self._processes, self._pipes, folder)
-        for rank in range(RANKS):
+        for rank in range(self.count):
             mine, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(rank, folder / "store", theirs, self._strict), daemon=True)
+            process = context.Process(target=_serve, args=(rank, self.count, folder / "store", theirs, self._strict), daemon=True)
             process.start()
             theirs.close()
             self._pipes.append(mine)
@@ -112,13 +115,13 @@ def _end(processes: list[SpawnProcess], pipes: list[Any], folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _serve(rank: int, store: Path, pipe: Connection, strict: bool) -> None:
+def _serve(rank: int, count: int, store: Path, pipe: Connection, strict: bool) -> None:
     warnings.simplefilter("error" if strict else "ignore")
     torch.set_num_threads(1)
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     patience = timedelta(seconds=PATIENCE)
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=RANKS, timeout=patience)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=count, timeout=patience)
     while True:
         try:
             pipe.send((True, _run(pipe)))

@@ -1,0 +1,109 @@
+"""A few steps under one layout, and what came of them. Runs in each process of the layout."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmx.data.order import Ticket
+from mmx.data.views import collate
+from mmx.learn.objective import Objective
+from mmx.learn.optim import adamw
+from mmx.learn.whole import Pull
+from mmx.parts.batch import Batch
+from mmx.parts.engine import Engine
+from mmx.parts.loss import Compare
+from mmx.plugins import Plugins
+from mmx.recipe.load import load
+from mmx.recipe.schema import Recipe
+from mmx.run import build
+from mmx.verify.samples import Noise
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a layout computes."""
+
+    recipe: str
+    """A recipe's file that holds its tiny form, the layout's options included."""
+    micro_batches: int
+    plugins: tuple[str, ...] = ()
+    """Plugin files."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it; complete on the main process only."""
+
+    describes: str
+    losses: tuple[float, ...]
+    """The weighted sum, by step."""
+    gradients: tuple[Arrays, ...]
+    """By step."""
+    weights: Arrays
+    """After the last step."""
+
+
+def measure(task: Task) -> Outcome | None:
+    """Take the steps. Returns None on other processes than the main one."""
+    from pathlib import Path
+
+    plugins = Plugins(files=tuple(map(Path, task.plugins)), say=lambda text: None)
+    recipe = load(task.recipe, (), (), plugins.registries)
+    engine = build.engine_of(recipe, plugins.registries)
+    try:
+        return _measured(recipe, plugins, engine, task.micro_batches)
+    finally:
+        del engine
+        gc.collect()  # process groups end with what made them, which is in circles
+
+
+def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, micro_batches: int) -> Outcome | None:
+    read = build.reading(recipe, plugins.registries)
+    torch.manual_seed(recipe.seed)
+    model, sizes = build.model_of(recipe, plugins.registries, read)
+    objective = build.objective_of(recipe, plugins.registries, model, sizes, engine.group).to(engine.device).train()
+    build.divide_norms(objective, engine.group, micro_batches)
+    optim = recipe.optim
+    optimizer = adamw(objective, optim.lr, optim.betas, optim.eps, optim.weight_decay)
+    engine.prepare(objective, optimizer)
+    losses: list[float] = []
+    gradients: list[Arrays] = []
+    for step in range(recipe.train.steps or 1):
+        batch = _batch(recipe, plugins, objective, read, step)
+        rows = batch.chunk(engine.group.size)[engine.group.rank]
+        engine.backward(rows.to(engine.device), micro_batches)
+        losses.append(_loss(objective))
+        gradients.append(_arrays(engine.gradients()))
+        engine.clip(optim.clip)
+        engine.step()
+        objective.after_step(rows.to(engine.device))
+    weights = _arrays(engine.weights())
+    return Outcome(engine.describe(), tuple(losses), tuple(gradients), weights) if engine.main else None
+
+
+def _batch(recipe: Recipe, plugins: Plugins, objective: Objective, read: build.Reading, step: int) -> Batch:
+    compares = [loss for loss in objective.losses.values() if isinstance(loss, Compare)]
+    pulls: list[Pull] = [pull for loss in compares for pull in loss.pulls()]
+    facts = sorted({pull.view for pull in pulls if pull.kind == "fact"})
+    count = recipe.data.batch
+    dataset = Noise((step + 1) * count, tuple(facts))
+    reader = build.reader_of(recipe, plugins.registries, objective, read, dataset)
+    rows = [reader[Ticket(index, 0)] for index in range(step * count, (step + 1) * count)]
+    return collate(rows).batch
+
+
+def _loss(objective: Objective) -> float:
+    group, weights = objective.group, objective.weights
+    return sum(weights[name] * float(group.sum(value)) / group.size for name, value in objective.parts.items())
+
+
+def _arrays(tensors: Mapping[str, Any]) -> Arrays:
+    return {name: value.detach().cpu().float().numpy().copy() for name, value in tensors.items() if value.ndim >= 0}

@@ -1,0 +1,175 @@
+"""An objective that has been divided over processes: its parts, and the whole of them."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast, final
+
+import torch
+from torch import Tensor
+
+from mmx.learn.objective import Objective
+from mmx.parts.sharding import Stack
+from mmx_colossalai.mesh import Mesh
+from mmx_colossalai.pipeline import Pipeline
+from mmx_colossalai.policy import mark_partial, refuse_cut, slices
+from mmx_colossalai.shards import Known, Shards
+from mmx_colossalai.stages import EVERY, lay_out, refuse_stages, stage_of, sync_every
+from mmx_colossalai.tokens import MeshTokenSplit
+from mmx_colossalai.update import Update, apart
+
+
+@final
+class Division:
+    """Divides an objective, and puts its weights, gradients and optimizer state together again.
+
+    Raises:
+        RecipeError: it cannot be divided so; the message has the nearest layout.
+    """
+
+    pipeline: Pipeline | None = None
+    update: Update
+    wrapped: Any
+    """ColossalAI's wrapper of the objective."""
+
+    def __init__(self, objective: Objective, mesh: Mesh, precision: str, zero: int, sequence: bool) -> None:
+        if mesh.tensor_size > 1:
+            refuse_cut(objective, mesh.tensor_size)
+        if mesh.stages > 1:
+            refuse_stages(objective, mesh.stages)
+        self._objective, self._mesh, self._zero, self._sequence = objective, mesh, zero, sequence
+        self._cast = torch.bfloat16 if precision == "bf16" else None
+        # The whole tensors, until masters have their values; those that do not train stay, as they were.
+        self._start = {name: value.detach() for name, value in objective.state_dict(keep_vars=True).items()}
+        self._trained = {name for name, p in objective.named_parameters() if p.requires_grad}
+        self._cut = slices(objective)
+        last = mesh.stages - 1
+        stages = {name: stage_of(name, objective, mesh.stages) for name in self._start}
+        known = {
+            name: Known(value.shape, value.dtype, last if stages[name] is EVERY else cast(int, stages[name]))
+            for name, value in self._start.items()
+        }
+        self.shards = Shards(mesh, known, self._cut)
+
+    def boost(self, booster: Any, optimizer: torch.optim.Optimizer) -> None:
+        """Divide objective and optimizer, in place."""
+        objective, mesh = self._objective, self._mesh
+        if self._cast is not None:
+            objective.to(self._cast)
+        if self._sequence:
+            mark_partial(objective, self._cut)
+            for stack in objective.modules():
+                if isinstance(stack, Stack):
+                    stack.tokens = MeshTokenSplit(mesh)
+        if mesh.stages > 1:
+            lay_out(objective, mesh)
+        exact = apart(optimizer, torch.bfloat16) if self._zero else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.wrapped, wrapped, *_ = booster.boost(objective, optimizer)
+        self.update = Update(wrapped, exact, objective, mesh)
+        for name, slot in self.update.slots.items():
+            if slot.master is not slot.parameter:
+                self.update.write(slot, self.shards.piece(name, self._start[name], slot.flat))
+        if mesh.stages > 1:
+            self.pipeline = Pipeline(objective, booster, self.wrapped, mesh)
+        held = self._held()
+        fixed = set(self._start) - self._trained if self._cast is not None else set[str]()
+        self._start = {
+            name: self._start[name] for name in fixed if name not in held or held[name].dtype != self._start[name].dtype
+        }
+
+    def _held(self) -> dict[str, Tensor]:
+        """Return this process's tensors by name. (ColossalAI's own ``state_dict`` gathers, and needs a GPU for it.)"""
+        return dict(self._objective.named_parameters()) | dict(self._objective.named_buffers())
+
+    def silent(self) -> AbstractContextManager[object]:
+        """Return a context in which ranks do not exchange gradients. ZeRO-2 always does: it keeps only shares."""
+        if self._zero == 2:
+            return nullcontext()
+        return cast("AbstractContextManager[object]", (self.update.wrapped if self._zero else self.wrapped).no_sync())
+
+    def step(self) -> None:
+        """Move the weights, and let every stage have those that only the last one trains."""
+        self.update.step()
+        if self._mesh.stages > 1:
+            sync_every(self._objective, self._mesh)
+
+    @torch.no_grad()
+    def weights(self) -> dict[str, Tensor]:
+        """Return the whole tensors of the objective on the main process: trained ones in full precision."""
+        held, found = self._held(), dict[str, Tensor | None]()
+        for name in self.shards.known:
+            slot = self.update.slots.get(name)
+            if name in self._start:
+                found[name] = self._start[name].cpu() if self._mesh.rank == 0 else None
+            elif slot is not None:
+                found[name] = self.shards.whole(name, slot.master, slot.flat)
+            else:
+                found[name] = self.shards.whole(name, held.get(name), flat=False)
+        return {name: value for name, value in found.items() if value is not None}
+
+    @torch.no_grad()
+    def gradients(self) -> dict[str, Tensor]:
+        """Return the whole gradients on the main process."""
+        found: dict[str, Tensor] = {}
+        there = self._present(lambda name: self.update.gradient(self.update.slots[name]) is not None)
+        for name in there:
+            slot = self.update.slots.get(name)
+            part = None if slot is None else self.update.gradient(slot)
+            whole = self.shards.whole(name, part, slot is not None and slot.flat)
+            if whole is not None:
+                found[name] = whole
+        return found
+
+    def _present(self, has: Callable[[str], bool]) -> list[str]:
+        """Return the names of trained tensors that the stage which counts has something of."""
+        mine = [name for name in self.update.slots if self.shards.here(name) and has(name)]
+        found: list[Any] = [None] * self._mesh.stages
+        torch.distributed.all_gather_object(found, mine, group=self._mesh.pipeline)
+        names = {name for stage in found for name in stage}
+        return [name for name in self.shards.known if name in names]
+
+    @torch.no_grad()
+    def optimizer_state(self, everyone: Callable[[Any], list[Any]]) -> dict[str, Tensor]:
+        """Return the optimizer's whole tensors, ``parameter name/state name``, on the main process."""
+        slots = self.update.slots
+        mine = {
+            name: {key: (value.ndim == 0, value.dtype) for key, value in slot.state.items()}
+            for name, slot in slots.items()
+            if self.shards.here(name)
+        }
+        entries = {name: keys for process in everyone(mine) for name, keys in process.items()}
+        found: dict[str, Tensor | None] = {}
+        for name in self.shards.known:
+            for key, (single, dtype) in entries.get(name, {}).items():
+                part = slots[name].state[key] if name in slots and self.shards.here(name) else None
+                if single:
+                    found[f"{name}/{key}"] = self._single(name, part, dtype)
+                else:
+                    found[f"{name}/{key}"] = self.shards.whole(name, part, name in slots and slots[name].flat, dtype)
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _single(self, name: str, value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+        """Return a single number, such as the count of steps, of the stage that has it."""
+        stage = self.shards.known[name].stage
+        if self._mesh.stages > 1:
+            value = torch.tensor(self._mesh.from_stage(stage, None if value is None else float(value)), dtype=dtype)
+        return value.cpu() if value is not None and self._mesh.rank == 0 else None
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> list[str]:
+        """Put optimizer state back. Returns the names of what is not trained now, if there are such."""
+        foreign = {key.rpartition("/")[0] for key in tensors} - self._trained
+        if foreign:
+            return sorted(foreign)
+        for key, value in tensors.items():
+            name, _, entry = key.rpartition("/")
+            slot = self.update.slots.get(name)
+            if slot is None:
+                continue
+            single = value.ndim == 0
+            slot.state[entry] = (
+                value.clone().to(self._mesh.device) if single else self.shards.piece(name, value, slot.flat).clone()
+            )
+        return []
