@@ -147,6 +147,15 @@ DatasetSlot = Annotated[PartConfig, Slot("dataset")]
 """A dataset inside the options of another part."""
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Options of an engine that ``mmx verify`` compares with one process."""
+
+    options: Mapping[str, str | int]
+    processes: int
+    micro_batches: int = 1
+
+
 class EngineConfig(PartConfig):
     """Options that every engine has: none, but what can be told of it before torch is imported."""
 
@@ -176,8 +185,8 @@ class EngineConfig(PartConfig):
         return self
 
     @classmethod
-    def layouts(cls) -> Mapping[str, Mapping[str, str | int]]:
-        """Return the options of each layout that ``mmx verify`` compares with one process, by the layout's name."""
+    def layouts(cls) -> Mapping[str, Layout]:
+        """Return the layouts that ``mmx verify`` compares with one process, by name; they must run on a CPU."""
         return {}
 
     @classmethod

@@ -108,7 +108,9 @@ class Block(nn.Module):
         __call__ = forward
 
 
-def _chosen(x: Float[Tensor, "*n w"], packing: Packing | Padding | None, only: Int[Tensor, " b"]) -> Float[Tensor, "b w"]:
+def _chosen(
+    x: Float[Tensor, "*n w"], packing: Packing | Padding | None, only: Int[Tensor, " b"]
+) -> Float[Tensor, "b w"]:
     return x[packing.starts + only] if isinstance(packing, Packing) else x[torch.arange(len(x), device=x.device), only]
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field
 from typing_extensions import override
 
-from mmx.config import EngineConfig
+from mmx.config import EngineConfig, Layout
 
 VERSION: Final = "0.5.0"
 INSTALL: Final = f"pip install 'mmx[colossalai]' && pip install --no-deps colossalai=={VERSION}"
@@ -76,7 +76,14 @@ class ColossalConfig(EngineConfig):
     @override
     def alone(self) -> Self:
         return self.model_copy(
-            update={"processes": 1, "tensor": 1, "pipeline": 1, "sequence": "none", "zero": 0, "precision": self.precision}
+            update={
+                "processes": 1,
+                "tensor": 1,
+                "pipeline": 1,
+                "sequence": "none",
+                "zero": 0,
+                "precision": self.precision,
+            }
         )
 
     @override
@@ -132,20 +139,21 @@ class ColossalConfig(EngineConfig):
 
     @override
     @classmethod
-    def layouts(cls) -> Mapping[str, Mapping[str, str | int]]:
-        both: dict[str, str | int] = {"tensor": 2, "sequence": "split_gather"}
+    def layouts(cls) -> Mapping[str, Layout]:
         return {
-            "dp2": {"processes": 2},
-            "tp2": {"processes": 2, "tensor": 2},
-            "sp2": {"processes": 2, **both},
-            "pp2": {"processes": 2, "pipeline": 2},
-            "zero1x2": {"processes": 2, "zero": 1},
-            "zero2x2": {"processes": 2, "zero": 2},
-            "tp2xdp2": {"processes": 4, "tensor": 2},
-            "tp2xpp2": {"processes": 4, "tensor": 2, "pipeline": 2},
-            "pp2xdp2": {"processes": 4, "pipeline": 2},
-            "tp2xzero1x2": {"processes": 4, "tensor": 2, "zero": 1},
-            "pp2xzero1x2": {"processes": 4, "pipeline": 2, "zero": 1},
+            "dp2": _layout(2),
+            "tp2": _layout(2, tensor=2),
+            "sp2": _layout(2, tensor=2, sequence="split_gather"),
+            "pp2": _layout(2, 4, pipeline=2),
+            "zero1x2": _layout(2, zero=1),
+            "zero2x2": _layout(2, zero=2),
+            "dp2xaccumulate2": _layout(2, 2),
+            "zero2x2xaccumulate2": _layout(2, 2, zero=2),
+            "tp2xdp2": _layout(4, tensor=2),
+            "tp2xpp2": _layout(4, 4, tensor=2, pipeline=2),
+            "pp2xdp2": _layout(4, 4, pipeline=2),
+            "tp2xzero1x2": _layout(4, tensor=2, zero=1),
+            "pp2xzero1x2": _layout(4, 4, pipeline=2, zero=1),
         }
 
     @override
@@ -173,6 +181,13 @@ def visible_gpus() -> int:
         return len([one for one in chosen.split(",") if one.strip() not in ("", "-1")])
     folder = Path("/proc/driver/nvidia/gpus")
     return len(list(folder.iterdir())) if folder.is_dir() else 0
+
+
+def _layout(processes: int, micro_batches: int = 1, **options: str | int) -> Layout:
+    precision = "bf16" if options.get("zero") else "fp32"
+    return Layout(
+        {**options, "processes": processes, "device": "cpu", "precision": precision}, processes, micro_batches
+    )
 
 
 def _version(distribution: str) -> str:

@@ -56,6 +56,8 @@ class Division:
         objective, mesh = self._objective, self._mesh
         if self._cast is not None:
             objective.to(self._cast)
+        held = self._held()
+        fixed = [name for name in set(self._start) - self._trained if held[name].dtype != self._start[name].dtype]
         if self._sequence:
             mark_partial(objective, self._cut)
             for stack in objective.modules():
@@ -73,11 +75,7 @@ class Division:
                 self.update.write(slot, self.shards.piece(name, self._start[name], slot.flat))
         if mesh.stages > 1:
             self.pipeline = Pipeline(objective, booster, self.wrapped, mesh)
-        held = self._held()
-        fixed = set(self._start) - self._trained if self._cast is not None else set[str]()
-        self._start = {
-            name: self._start[name] for name in fixed if name not in held or held[name].dtype != self._start[name].dtype
-        }
+        self._start = {name: self._start[name] for name in fixed}
 
     def _held(self) -> dict[str, Tensor]:
         """Return this process's tensors by name. (ColossalAI's own ``state_dict`` gathers, and needs a GPU for it.)"""

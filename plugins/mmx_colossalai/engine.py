@@ -165,7 +165,7 @@ def _device(config: ColossalConfig, place: Place) -> torch.device:
     if place.local_rank >= torch.cuda.device_count():
         raise RecipeError(
             f"process {place.rank} is number {place.local_rank} of this machine, which has "
-            f"{torch.cuda.device_count()} GPUs: start one process for each, or set parallel.device = \"cpu\""
+            f'{torch.cuda.device_count()} GPUs: start one process for each, or set parallel.device = "cpu"'
         )
     torch.cuda.set_device(place.local_rank)
     return torch.device("cuda", place.local_rank)
@@ -174,7 +174,7 @@ def _device(config: ColossalConfig, place: Place) -> torch.device:
 def _refuse_number(config: ColossalConfig, processes: int) -> None:
     if config.processes not in ("auto", processes):
         raise RecipeError(
-            f"parallel.processes = {config.processes}, but this run has {processes}: leave it \"auto\" where a launcher "
+            f'parallel.processes = {config.processes}, but this run has {processes}: leave it "auto" where a launcher '
             "starts the processes"
         )
     for key, reason in config.refusals_of(processes, processes * 10**6, 1):

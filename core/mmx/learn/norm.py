@@ -45,7 +45,9 @@ class GroupBatchNorm(nn.Module):
         """Normalise each channel."""
         wide = precise(x)
         if not self.training and self.running_mean is not None:
-            kept = functional.batch_norm(wide, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+            kept = functional.batch_norm(
+                wide, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
             return kept.to(x.dtype)
         mean, variance = self._statistics(wide)
         if self.training and self.running_mean is not None:

@@ -69,11 +69,11 @@ class Objective(nn.Module):
         models = [self.model, *(cast(Teacher, teacher).model for teacher in self.teachers.values())]
         pixels = {id(value) for model in models for value in (model.mean, model.std)}
         kept = without_halving(fn)
-        return super()._apply(lambda value: kept(value) if value.ndim == 0 or id(value) in pixels else fn(value), recurse)
+        return super()._apply(
+            lambda value: kept(value) if value.ndim == 0 or id(value) in pixels else fn(value), recurse
+        )
 
-    def forward(
-        self, batch: Batch, share: Share | None, given: Given | None = None
-    ) -> Features | Float[Tensor, ""]:
+    def forward(self, batch: Batch, share: Share | None, given: Given | None = None) -> Features | Float[Tensor, ""]:
         """Return features, or the scalar to differentiate.
 
         Args:

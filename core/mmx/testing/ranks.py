@@ -94,7 +94,9 @@ class Ranks:
         self._end = weakref.finalize(self, _end, self._processes, self._pipes, folder)
         for rank in range(self.count):
             mine, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(rank, self.count, folder / "store", theirs, self._strict), daemon=True)
+            process = context.Process(
+                target=_serve, args=(rank, self.count, folder / "store", theirs, self._strict), daemon=True
+            )
             process.start()
             theirs.close()
             self._pipes.append(mine)
