@@ -68,9 +68,9 @@ def run(
     )
     say = (lambda message: None) if quiet else print
     prepared = prepare(request, say)
-    from mmx.run import api
+    from mmx.run.start import start
 
-    return api.run(prepared, say)
+    return start(prepared, say)
 
 
 def load(path: str | Path, device: str = "cpu", *, plugins: Sequence[str | Path] = ()) -> LoadedModel:

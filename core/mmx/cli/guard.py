@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,10 +13,13 @@ from typing import Final, ParamSpec
 
 from mmx.cli.output import print_json
 from mmx.errors import MmxError
+from mmx.run.place import ALONE, Place, find
 
 P = ParamSpec("P")
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
+LATER: Final = 2.0
+"""Seconds that other processes than the first of a job wait before they say what failed."""
 
 
 def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
@@ -53,12 +57,25 @@ def _outcome(command: Callable[[], int | None], json: bool) -> int:
 def _fail(kind: str, text: str, code: int, json: bool) -> int:
     if os.environ.get("MMX_DEBUG"):
         traceback.print_exc()
+    place = _place()
+    if place.rank > 0:
+        # One of many that a launcher started: the first may have the same to say, and then it ends them all.
+        time.sleep(LATER)
+        print(f"process {place.rank} of {place.size}: error: {printable(text)}", file=sys.stderr)
+        return code
     print(f"error: {printable(text)}", file=sys.stderr)
     if json:
         with suppress(BrokenPipeError):
             print_json({"error": {"type": kind, "exit": code, "message": text}})
             sys.stdout.flush()
     return code
+
+
+def _place() -> Place:
+    try:
+        return find(os.environ)
+    except MmxError:
+        return ALONE
 
 
 def _bug(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,10 +56,12 @@ def run(
 ) -> int:
     """Train a model from a recipe, or go on with a run."""
     from mmx.run.folder import checked_name
+    from mmx.run.place import find
     from mmx.run.prepare import prepare
     from mmx.run.request import RunRequest
 
-    say = _voice(json, quiet)
+    main = find(os.environ).rank == 0
+    say = _voice(json, quiet or not main)
     request = RunRequest(
         recipe=None if recipe is None else Path(recipe),
         overrides=tuple(sets or ()),
@@ -81,10 +84,10 @@ def run(
         _refuse_nothing()
     prepared = prepare(request, say)
     # Imports torch, which takes seconds: whatever is wrong with the recipe was said above.
-    from mmx.run import api
+    from mmx.run.start import start
 
-    result = api.run(prepared, say)
-    if json:
+    result = start(prepared, say)
+    if json and main:
         print_json(result.summary)
     return result.exit_code
 

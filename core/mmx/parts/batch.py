@@ -144,12 +144,13 @@ class Batch:
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """Return the rows of several batches, which have the same views and facts, as one."""
+    """Return the rows of several batches, which have the same views, as one. Facts that not every one has are left out."""
     first = batches[0]
+    shared = set[str].intersection(*(set(batch.facts) for batch in batches))
     return Batch(
         images={name: _stacked([batch.images[name] for batch in batches]) for name in first.images},
         texts={name: _stacked([batch.texts[name] for batch in batches]) for name in first.texts},
-        facts={name: torch.cat([batch.facts[name] for batch in batches]) for name in first.facts},
+        facts={name: torch.cat([batch.facts[name] for batch in batches]) for name in sorted(shared)},
         keys=[key for batch in batches for key in batch.keys],
         step=first.step,
     )

@@ -1,16 +1,19 @@
 """Running and evaluating from Python and from the command line."""
 
+import os
 import shlex
 import shutil
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from mmx.errors import CheckpointError, DataError, RecipeError
+from mmx.config import TrackerConfig
+from mmx.errors import CheckpointError, DataError, MmxError, RecipeError
+from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Result
 from mmx.parts.tracker import Tracker
 from mmx.plugins import Plugins
@@ -23,8 +26,10 @@ from mmx.run.find import no_model
 from mmx.run.findings import located
 from mmx.run.folder import open_run
 from mmx.run.layout import RunFolder
-from mmx.run.loaded import Loaded
-from mmx.run.look import evaluate
+from mmx.run.loaded import Loaded, read_checkpoint
+from mmx.run.look import keep, measure
+from mmx.run.meeting import agree_on, together
+from mmx.run.place import find
 from mmx.run.prepare import Prepared, new_folder
 from mmx.run.request import EvalRequest, RunResult
 from mmx.run.resume import goes_on, has_finished, nothing_left, refuse_fewer, rewind, store_of
@@ -35,39 +40,107 @@ Say = Callable[[str], None]
 
 
 def run(prepared: Prepared, say: Say) -> RunResult:
-    """Train, or with ``dry_run`` only say what training would need.
+    """Train in this process, which may be one of several; with ``dry_run`` only say what training would need.
 
     Raises:
         MmxError: the run could not start or could not go on; what was reached is in its folder.
     """
+    recipe, plugins, request = prepared.recipe, prepared.plugins, prepared.request
+    trackers = recipe.trackers if find(os.environ).rank == 0 else {}
     # First, since a tracker may lack its package: then nothing has been built or written yet.
-    with _watched(prepared.recipe, prepared.plugins, prepared.request.quiet, say):
+    with _watched(trackers, plugins, request.quiet, say):
+        alone = recipe.model_copy(update={"parallel": recipe.parallel.alone()}) if request.dry_run else recipe
         try:
-            built = build_run(prepared.recipe, prepared.plugins)
-        except (RecipeError, DataError) as error:
-            raise located(error, prepared.recipe) from error
-        if prepared.request.dry_run:
-            return dry_run(built, prepared, say)
-        folder = prepared.folder or new_folder(prepared)
-        with folder.lock():
-            return _train(built, folder, prepared, say)
+            engine = build.engine_of(alone, plugins.registries)
+        except RecipeError as error:
+            raise located(error, recipe) from error
+        try:
+            result = _run(engine, prepared, say)
+        except BaseException:
+            if engine.processes == 1:  # else the others may not be here to say goodbye
+                engine.close()
+            raise
+        engine.close()
+        return result
 
 
-def _train(built: Built, folder: RunFolder, prepared: Prepared, say: Say) -> RunResult:
-    found = None
-    if prepared.folder is not None:
-        found = store_of(folder, prepared.recipe).latest(say)
-        if found is not None and has_finished(folder, found, say):
-            step, steps = found.manifest.step, built.plan.steps
-            if step >= steps:
-                say(nothing_left(folder, step))
-                return RunResult(0, {"run": str(folder.path), "status": "finished", "step": step})
-            say(goes_on(folder, step, steps, built.plan.schedule.at(step)))
-        refuse_fewer(folder, 0 if found is None else found.manifest.step, built.plan.steps)
-        rewind(folder, prepared.recipe, found, say)
+def _run(engine: Engine, prepared: Prepared, say: Say) -> RunResult:
+    built = _built(engine, prepared)
+    if prepared.request.dry_run:
+        return dry_run(built, prepared, say)
+    folders: list[RunFolder] = []
+    with ExitStack() as stack:
+
+        def opened() -> None:
+            folders.append(prepared.folder or new_folder(prepared))
+            stack.enter_context(folders[0].lock())
+
+        together(engine, opened)
+        return _train(built, folders[0] if folders else None, prepared, say)
+
+
+def _built(engine: Engine, prepared: Prepared) -> Built:
+    error: MmxError | None = None
+    built: Built | None = None
+    try:
+        built = build_run(prepared.recipe, prepared.plugins, engine)
+    except (RecipeError, DataError) as found:
+        error = located(found, prepared.recipe)
+        error.__cause__ = found
+    agree_on(engine, error)
+    assert built is not None
+    return built
+
+
+def _train(built: Built, folder: RunFolder | None, prepared: Prepared, say: Say) -> RunResult:
+    engine = built.engine
+    before = _Before()
+    if folder is not None and prepared.folder is not None:
+        together(engine, lambda: _look_back(built, folder, prepared, say, before))
+    elif prepared.folder is not None:
+        together(engine, lambda: None)
+    path, done = engine.everyone((None if before.found is None else before.found.path, before.done))[0]
+    if done is not None:
+        return RunResult(0, done)
+    found = None if path is None else _read(engine, path, before.found)
     session = Session(built, folder, prepared.plugins, say, prepared.request.argv)
     outcome = session.run(found)
-    return RunResult(outcome.exit_code, {"run": str(folder.path), **asdict(outcome), **plain(session.results)})
+    path = Path() if folder is None else folder.path
+    return RunResult(outcome.exit_code, {"run": str(path), **asdict(outcome), **plain(session.results)})
+
+
+@dataclass
+class _Before:
+    """What is known of the run that goes on."""
+
+    found: Loaded | None = None
+    done: dict[str, Any] | None = None
+    """What to answer where nothing is left to do."""
+
+
+def _look_back(built: Built, folder: RunFolder, prepared: Prepared, say: Say, before: _Before) -> None:
+    found = store_of(folder, prepared.recipe).latest(say)
+    if found is not None and has_finished(folder, found, say):
+        step, steps = found.manifest.step, built.plan.steps
+        if step >= steps:
+            say(nothing_left(folder, step))
+            before.done = {"run": str(folder.path), "status": "finished", "step": step}
+            return
+        say(goes_on(folder, step, steps, built.plan.schedule.at(step)))
+    refuse_fewer(folder, 0 if found is None else found.manifest.step, built.plan.steps)
+    rewind(folder, prepared.recipe, found, say)
+    before.found = found
+
+
+def _read(engine: Engine, path: Path, found: Loaded | None) -> Loaded | None:
+    """Return the checkpoint that the main process chose and has read; the others read it now."""
+    error: MmxError | None = None
+    try:
+        found = found or read_checkpoint(path)
+    except MmxError as problem:
+        error = problem
+    agree_on(engine, error)
+    return found
 
 
 def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Say) -> RunResult:
@@ -80,18 +153,24 @@ def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Sa
     if not recipe.evaluators:
         raise RecipeError(_no_evaluator(request.run, plugins))
     folder = open_run(request.run)
-    with folder.lock(), _watched(recipe, plugins, request.quiet, say):
-        engine = build.engine_of(recipe, plugins.registries)
-        loaded, step = model_of_run(folder, recipe, plugins, engine.device, say)
-        evaluators = build.evaluators_of(recipe, plugins.registries)
-        results = evaluate(evaluators, loaded.subject, folder, step, folder.metrics())
+    with folder.lock(), _watched(recipe.trackers, plugins, request.quiet, say):
+        device = _device(recipe)
+        loaded, step = model_of_run(folder, recipe, plugins, device, say)
+        results = measure(build.evaluators_of(recipe, plugins.registries), loaded.subject)
+        keep(results, folder, step, folder.metrics())
         total, trained = build.parameters_of(loaded.subject.model)
-        seen = Run(folder.path.name, folder.path, recipe.resolved(), step, step, total, trained, 0, engine.describe())
+        seen = Run(folder.path.name, folder.path, recipe.resolved(), step, step, total, trained, 0, f"{device}")
         plugins.evaluation_end(seen, step, results)
     width = shutil.get_terminal_size().columns
     for name, result in results.items():
         say("\n".join(number_rows(name, result, width)))
     return RunResult(0, {"run": str(folder.path), "step": step, **plain(results)})
+
+
+def _device(recipe: Recipe) -> torch.device:
+    """Return where to evaluate: in one process, whatever the engine that the run was trained with."""
+    wanted = getattr(recipe.parallel, "device", "auto")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def model_of_run(
@@ -145,10 +224,10 @@ def _weights(found: Loaded, recipe: Recipe) -> dict[str, torch.Tensor]:
 
 
 @contextmanager
-def _watched(recipe: Recipe, plugins: Plugins, quiet: bool, say: Say) -> Generator[None]:
-    """Register the recipe's trackers for this run only."""
+def _watched(trackers: Mapping[str, TrackerConfig], plugins: Plugins, quiet: bool, say: Say) -> Generator[None]:
+    """Register trackers for this run only."""
     added: list[tuple[str, Tracker]] = []
-    for name, config in recipe.trackers.items():
+    for name, config in trackers.items():
         if config.enabled and not (quiet and config.speaks):
             tracker = cast(Tracker, build.part(plugins.registries, "tracker", config))
             plugins.add(tracker, f"tracker {name}")

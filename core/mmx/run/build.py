@@ -164,6 +164,21 @@ def objective_of(recipe: Recipe, registries: Registries, model: Model, sizes: Si
     return objective
 
 
+def refuse_unequal(recipe: Recipe, engine: Engine) -> None:
+    """Check that the ranks can have equally many rows.
+
+    Raises:
+        RecipeError: they cannot; the message has the nearest batch.
+    """
+    pieces = engine.group.size * recipe.train.micro_batches
+    batch = recipe.data.batch
+    if batch % pieces:
+        raise RecipeError(
+            f"data.batch = {batch} does not divide into {engine.group.size} data-parallel ranks x train.micro_batches = "
+            f"{recipe.train.micro_batches}; the nearest that does: data.batch = {max(1, round(batch / pieces)) * pieces}"
+        )
+
+
 def divide_norms(objective: Objective, group: Group, micro_batches: int) -> None:
     """Let BatchNorm see the rows of all ranks, where there are several.
 

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 
 from mmx.errors import CheckpointError
+from mmx.learn.group import Group
 from mmx.learn.objective import Objective
 from mmx.learn.rng import RandomState
 from mmx.learn.teacher import Teacher
@@ -17,26 +18,32 @@ from mmx.run.lines import JsonLines
 from mmx.run.results import write_result
 
 
-def subject_of(objective: Objective, read: build.Reading) -> Subject:
+def subject_of(objective: Objective, read: build.Reading, group: Group) -> Subject:
     """Return what is evaluated and saved: the averaged weights where the recipe asks for them, else the model's own."""
     teacher = objective.teachers[build.EMA] if build.EMA in objective.teachers else None
     model = objective.model if teacher is None else cast(Teacher, teacher).model
-    return Subject(model, read.tokenizer, read.preprocess)
+    return Subject(model, read.tokenizer, read.preprocess, group)
 
 
 @torch.no_grad()
-def evaluate(
-    evaluators: Mapping[str, Evaluator], subject: Subject, folder: RunFolder, step: int, metrics: JsonLines
-) -> dict[str, Result]:
-    """Run evaluators and keep their results in the run folder. The model and the random state are left as they were."""
+def measure(evaluators: Mapping[str, Evaluator], subject: Subject) -> dict[str, Result]:
+    """Run evaluators. The model and the random state are left as they were."""
     device = subject.model.mean.device
     state, training = RandomState.capture(device), subject.model.training
     subject.model.eval()
     try:
-        results = {name: evaluator.evaluate(subject) for name, evaluator in evaluators.items()}
+        return {name: evaluator.evaluate(subject) for name, evaluator in evaluators.items()}
     finally:
         subject.model.train(training)
         state.restore(device)
+
+
+def keep(results: Mapping[str, Result], folder: RunFolder, step: int, metrics: JsonLines) -> None:
+    """Keep what evaluators found in the run folder.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
     for name, result in results.items():
         try:
             write_result(folder.evaluations / f"step-{step:08d}", name, result)
@@ -48,4 +55,3 @@ def evaluate(
         metrics.append(
             {"kind": "evaluation", "step": step, "evaluator": name, "headline": result.headline, "numbers": numbers}
         )
-    return results

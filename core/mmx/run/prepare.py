@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from mmx.errors import DataError, RecipeError
+from mmx.errors import DataError, MissingPackageError, RecipeError
 from mmx.plugins import Plugins
 from mmx.recipe.bundled import find_recipe
 from mmx.recipe.data import Asked, absent, how_to_give, where
@@ -20,6 +21,7 @@ from mmx.run.environment import changed
 from mmx.run.find import find_unfinished
 from mmx.run.folder import create, open_run
 from mmx.run.layout import RunFolder
+from mmx.run.place import find
 from mmx.run.plugin_files import refuse_others
 from mmx.run.request import RunRequest
 
@@ -70,6 +72,7 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
             raise RecipeError("which recipe? For example: mmx run recipes/quickstart.toml")
         found = find_recipe(request.recipe)
         recipe = load(found.path, request.overrides, request.unset, plugins.registries)
+        _refuse_engine(recipe)
         _refuse_without_data(Asked(request.recipe, request.overrides, request.unset), recipe, plugins)
         return Prepared(request, recipe, plugins, None)
     refuse_others(folder, request.plugins, f"mmx run --resume {shlex.quote(str(folder.path))}", more=False)
@@ -77,6 +80,7 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
     source = folder.resolved if request.recipe is None else find_recipe(request.recipe).path
     recipe = load(source, request.overrides, request.unset, plugins.registries)
     _compare(before, recipe, say)
+    _refuse_engine(recipe)
     others = changed(folder.environment().get("plugins", ()), plugins)
     if others:
         listed = "\n".join(f"  {line}" for line in others)
@@ -87,6 +91,19 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
 def tracer(wanted: bool) -> Say | None:
     """Return where hook calls are shown, if they are: beside the output, which may be a document."""
     return (lambda text: print(text, file=sys.stderr, flush=True)) if wanted else None
+
+
+def _refuse_engine(recipe: Recipe) -> None:
+    """Check what can be told of the engine without torch: that it is there, and that it may be one of several processes."""
+    engine, place = recipe.parallel, find(os.environ)
+    missing = engine.missing()
+    if missing:
+        raise MissingPackageError(f'parallel.engine = "{engine.name}": {missing}')
+    if place.size > 1 and not engine.joins():
+        raise RecipeError(
+            f'{place.launcher} started {place.size} processes, but parallel.engine = "{engine.name}" runs in one; start '
+            'mmx alone, or set parallel.engine = "colossalai"'
+        )
 
 
 def _refuse_without_data(asked: Asked, recipe: Recipe, plugins: Plugins) -> None:

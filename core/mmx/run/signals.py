@@ -6,12 +6,21 @@ import signal
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Final, final
 
 EXIT_CODES: Final = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 75}
 TIME_LIMIT: Final = 75
 """Exit code of a run that stopped by itself and can be resumed (also used by schedulers to requeue)."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a run ends before its last step."""
+
+    reason: str
+    exit_code: int
 
 
 class Stopping(BaseException):

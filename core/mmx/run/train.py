@@ -1,8 +1,8 @@
 """The training loop. With objective.py, batch.py and one plugin, this is what there is to read (docs/walk.md)."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -12,16 +12,15 @@ from torch import Tensor
 from mmx.data.loader import Budget, named, stream, workers_watched
 from mmx.data.order import Order
 from mmx.data.views import Loaded, Reader
-from mmx.errors import DataError, TrainingError
+from mmx.errors import DataError, MmxError, TrainingError
 from mmx.learn.objective import Objective
 from mmx.learn.optim import Schedule
-from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
 from mmx.recipe.schema import Recipe
 from mmx.run.clock import Clock
 from mmx.run.events import Step
-from mmx.run.ledger import Ledger
-from mmx.run.signals import EXIT_CODES, TIME_LIMIT, Stopping, StopRequests
+from mmx.run.meeting import Here, Met, agree_on, meet
+from mmx.run.signals import EXIT_CODES, TIME_LIMIT, Stop, Stopping, StopRequests
 
 _NAMED: Final = 16
 """Keys of a batch that an error names."""
@@ -46,6 +45,9 @@ class Plan:
     """Bad samples before this start."""
     skipped_in_epoch: int
     """Those of the epoch that this start is in."""
+    parameters: int
+    """Of the model."""
+    trainable: int
 
 
 @dataclass(frozen=True)
@@ -58,25 +60,18 @@ class Moments:
     save: Callable[[int, Mapping[str, float], float | None], None]
     """Save a checkpoint: step, values to go on with, headline."""
     say: Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why the loop ended before its last step."""
-
-    reason: str
-    exit_code: int
+    taken: Callable[..., None]
+    """A step was taken; the arguments are those of ``Ledger.append``."""
 
 
 @final
 class Loop:
     """Runs the steps of a plan, from where it starts to its end or until it is asked to stop."""
 
-    def __init__(self, plan: Plan, moments: Moments, ledger: Ledger, stops: StopRequests) -> None:
+    def __init__(self, plan: Plan, moments: Moments, stops: StopRequests) -> None:
         self.plan = plan
         self.moments = moments
         self.step = plan.start
-        self._ledger = ledger
         self._stops = stops
         self._clock = Clock(plan.spent)
         self._saved = plan.start
@@ -99,35 +94,47 @@ class Loop:
         """
         plan = self.plan
         plan.objective.train()
-        pin = plan.engine.device.type == "cuda"
-        data = stream(plan.reader, plan.order, plan.start, plan.steps, plan.recipe.data.workers, pin)
-        stop = self._why_stop()
+        pin, group = plan.engine.device.type == "cuda", plan.engine.group
+        workers = plan.recipe.data.workers
+        data = stream(plan.reader, plan.order, plan.start, plan.steps, workers, pin, group.rank, group.size)
+        stop = self._why_stop() if self._alone else None
         with closing(data), workers_watched():
             while self.step < plan.steps and stop is None:
-                loaded = self._next(data)
-                if loaded is not None:
-                    self._take(loaded)
+                met = meet(plan.engine, self._next(data))
+                if met.loaded is not None:
+                    self._take(met)
                 with self._clock.aside():
-                    stop = self._look_and_save(self._why_stop())
+                    # Others are asked before the next step: they may not have been told to stop yet.
+                    stop = self._look_and_save(met.stop or (self._why_stop() if self._alone else None), met.due)
         return stop
 
-    def _next(self, data: Iterator[Loaded]) -> Loaded | None:
-        """Wait for the samples of the next step; None if a request to stop came first."""
+    @property
+    def _alone(self) -> bool:
+        return self.plan.engine.processes == 1
+
+    def _next(self, data: Iterator[Loaded]) -> Here:
+        """Wait for the samples of the next step, or for a request to stop."""
+        row, loaded, error = self.plan.engine.group.rank, None, None
         try:
             with self._clock.waiting(), self._stops.at_once():
-                return next(data)
+                loaded = next(data)
         except Stopping:
-            return None
+            pass
+        except MmxError as found:
+            error = found
+        asked = loaded is None or not self._alone
+        return Here(row, loaded, self._why_stop() if asked else None, self._due(), error)
 
-    def _take(self, loaded: Loaded) -> None:
+    def _take(self, met: Met) -> None:
         """Take one step: gradients, update, clamp, teachers, queues, ledger."""
-        plan, step = self.plan, self.step
+        plan, step, loaded = self.plan, self.step, met.loaded
+        assert loaded is not None
         epoch, first = plan.order.place(step)
-        self._budget.spend(loaded.bad, epoch)
+        self._budget.spend(met.bad, epoch)
         if len(loaded.batch.keys) < plan.recipe.train.micro_batches:
             raise DataError(
-                f"step {step + 1} has {len(loaded.bad)} bad samples and too few good ones to train on. "
-                f"Among them: {named(loaded.bad)}. Mend the data"
+                f"step {step + 1} has {len(met.bad)} bad samples and too few good ones to train on. "
+                f"Among them: {named(met.bad)}. Mend the data"
             )
         batch = replace(loaded.batch, step=step).to(plan.engine.device)
         rate = plan.schedule.at(step)
@@ -135,17 +142,15 @@ class Loop:
             group["lr"] = rate
         plan.engine.backward(batch, plan.recipe.train.micro_batches)
         loss, parts = self._losses()
-        self._refuse(loss, self._worst(parts), batch)
+        self._refuse(loss, self._worst(parts), met.keys)
         norm = plan.engine.clip(plan.recipe.optim.clip)
         if not plan.engine.scaled:
-            self._refuse(norm, "gradient norm", batch)
+            self._refuse(norm, "gradient norm", met.keys)
         if plan.engine.step():
             plan.objective.after_step(batch)
         self.step += 1
-        self._clock.step(len(batch.keys))
-        self._ledger.append(
-            self.step, epoch, first, plan.order.batch, batch.keys, [bad.key for bad in loaded.bad], loss
-        )
+        self._clock.step(len(met.keys))
+        self.moments.taken(self.step, epoch, first, plan.order.batch, met.keys, [bad.key for bad in met.bad], loss)
         # The first step after a start too, so that whoever watches sees at once that it trains.
         if self.step == plan.start + 1 or self.step % plan.recipe.train.log_every == 0 or self.step == plan.steps:
             self._record(loss, parts, rate, norm)
@@ -160,11 +165,11 @@ class Loop:
         bad = [name for name, value in parts.items() if not math.isfinite(value)]
         return f"loss ({', '.join(f'losses.{name}' for name in bad)})" if bad else "loss"
 
-    def _refuse(self, value: float, what: str, batch: Batch) -> None:
+    def _refuse(self, value: float, what: str, keys: Sequence[str]) -> None:
         if math.isfinite(value):
             return
-        rest = len(batch.keys) - _NAMED
-        shown = ", ".join(batch.keys[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
+        rest = len(keys) - _NAMED
+        shown = ", ".join(keys[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
         advice = "Try a lower optim.lr, a longer optim.warmup, or optim.clip = 1.0"
         if self.step == 0:
             advice = (
@@ -197,22 +202,34 @@ class Loop:
             )
         )
 
-    def _look_and_save(self, stop: Stop | None) -> Stop | None:
+    def _look_and_save(self, stop: Stop | None, due: bool) -> Stop | None:
         """Evaluate and save what is due after a step; return why to stop, since that may come up meanwhile."""
         ending, headline = self.step == self.plan.steps, None
         try:
             if stop is None:
-                with self._stops.at_once():
-                    headline = self.moments.evaluate(self.step, ending)
+                headline = self._evaluate(ending)
         except Stopping:
             stop = self._why_stop()
-        except Exception:
-            self._save(None)  # what cannot be measured is not lost
+        except Exception as error:
+            if self._alone or isinstance(error, MmxError):  # else the others may not be here to save with
+                self._save(None)  # what cannot be measured is not lost
             raise
-        due = ending or stop is not None or headline is not None or self._due()
-        if due and self.step > self._saved:
+        due = self._due() if self._alone else due
+        if (ending or stop is not None or headline is not None or due) and self.step > self._saved:
             self._save(headline)
         return stop
+
+    def _evaluate(self, ending: bool) -> float | None:
+        """Evaluate what is due; one process alone leaves it when asked to stop, several finish it together."""
+        engine, error, headline = self.plan.engine, None, None
+        here: AbstractContextManager[object] = self._stops.at_once() if self._alone else nullcontext()
+        try:
+            with here:
+                headline = self.moments.evaluate(self.step, ending)
+        except MmxError as found:
+            error = found
+        agree_on(engine, error)
+        return engine.everyone(headline)[0]
 
     def _save(self, headline: float | None) -> None:
         budget = self._budget

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from mmx.data.order import Ticket
 from mmx.data.views import collate
+from mmx.errors import RecipeError
 from mmx.learn.objective import Objective
 from mmx.learn.optim import adamw
 from mmx.learn.whole import Pull
@@ -43,6 +45,8 @@ class Outcome:
     """What came of it; complete on the main process only."""
 
     describes: str
+    parameters: int
+    """Of the whole model."""
     losses: tuple[float, ...]
     """The weighted sum, by step."""
     gradients: tuple[Arrays, ...]
@@ -51,18 +55,27 @@ class Outcome:
     """After the last step."""
 
 
-def measure(task: Task) -> Outcome | None:
-    """Take the steps. Returns None on other processes than the main one."""
-    from pathlib import Path
+@dataclass(frozen=True)
+class Refusal:
+    """Nothing came of it: the engine, or another part, does not take the recipe."""
 
+    reason: str
+
+
+def measure(task: Task) -> Outcome | Refusal | None:
+    """Take the steps. Returns None on other processes than the main one, if the recipe is not refused."""
+    try:
+        return _taken(task)
+    except RecipeError as error:
+        return Refusal(str(error))
+    finally:
+        gc.collect()  # process groups end with what made them, which is in circles; by now no frame holds it
+
+
+def _taken(task: Task) -> Outcome | None:
     plugins = Plugins(files=tuple(map(Path, task.plugins)), say=lambda text: None)
     recipe = load(task.recipe, (), (), plugins.registries)
-    engine = build.engine_of(recipe, plugins.registries)
-    try:
-        return _measured(recipe, plugins, engine, task.micro_batches)
-    finally:
-        del engine
-        gc.collect()  # process groups end with what made them, which is in circles
+    return _measured(recipe, plugins, build.engine_of(recipe, plugins.registries), task.micro_batches)
 
 
 def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, micro_batches: int) -> Outcome | None:
@@ -71,6 +84,7 @@ def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, micro_batches: i
     model, sizes = build.model_of(recipe, plugins.registries, read)
     objective = build.objective_of(recipe, plugins.registries, model, sizes, engine.group).to(engine.device).train()
     build.divide_norms(objective, engine.group, micro_batches)
+    parameters, _ = build.parameters_of(model)
     optim = recipe.optim
     optimizer = adamw(objective, optim.lr, optim.betas, optim.eps, optim.weight_decay)
     engine.prepare(objective, optimizer)
@@ -86,7 +100,9 @@ def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, micro_batches: i
         engine.step()
         objective.after_step(rows.to(engine.device))
     weights = _arrays(engine.weights())
-    return Outcome(engine.describe(), tuple(losses), tuple(gradients), weights) if engine.main else None
+    if not engine.main:
+        return None
+    return Outcome(engine.describe(), parameters, tuple(losses), tuple(gradients), weights)
 
 
 def _batch(recipe: Recipe, plugins: Plugins, objective: Objective, read: build.Reading, step: int) -> Batch:
@@ -106,4 +122,4 @@ def _loss(objective: Objective) -> float:
 
 
 def _arrays(tensors: Mapping[str, Any]) -> Arrays:
-    return {name: value.detach().cpu().float().numpy().copy() for name, value in tensors.items() if value.ndim >= 0}
+    return {name: value.detach().cpu().float().numpy().copy() for name, value in tensors.items()}

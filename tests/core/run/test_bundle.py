@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from mmx.data.decode import decode
 from mmx.errors import CheckpointError, DataError, PluginError
+from mmx.learn.group import SoloGroup
 from mmx.plugins import Plugins
 from mmx.run.api import load_model, model_of_run
 from mmx.run.bundle import load_bundle
@@ -38,7 +39,7 @@ def model(whole: Path, tmp_path: Path) -> Path:
 def test_it_gives_the_embeddings_of_the_trained_model(tmp_path: Path) -> None:
     session, _ = sit(tmp_path, "train.steps=5")
     session.run(None)
-    subject = subject_of(session.built.objective, session.built.read)
+    subject = subject_of(session.built.objective, session.built.read, SoloGroup())
     alone = load_model(Path(shutil.move(tmp_path / "run" / "model", tmp_path / "alone")), plugins(), CPU)
     assert torch.equal(
         alone.embed_texts(["a red", "blue"]), subject.model.embed_text(subject.tokenizer(["a red", "blue"]))

@@ -8,11 +8,12 @@ import torch
 from typing_extensions import override
 
 from mmx.errors import CheckpointError
+from mmx.learn.group import SoloGroup
 from mmx.learn.teacher import Teacher
 from mmx.parts.evaluator import Evaluator, Number, Result, Subject
 from mmx.run.layout import RunFolder
 from mmx.run.lines import read_lines
-from mmx.run.look import evaluate, subject_of
+from mmx.run.look import keep, measure, subject_of
 from mmx.run.results import read_results
 from mmx.run.session import Session
 from mmx_toy.start import sit
@@ -42,7 +43,9 @@ def session(tmp_path: Path) -> Session:
 
 
 def look(session: Session, subject: Subject, nosy: Nosy, folder: RunFolder) -> dict[str, Result]:
-    return evaluate({"nosy": nosy}, subject, folder, 7, folder.metrics())
+    results = measure({"nosy": nosy}, subject)
+    keep(results, folder, 7, folder.metrics())
+    return results
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -74,15 +77,15 @@ def test_the_averaged_weights_are_looked_at(session: Session, tmp_path: Path) ->
     objective = session.built.objective
     teacher = objective.teachers["ema"]
     assert isinstance(teacher, Teacher)
-    assert subject_of(objective, session.built.read).model is teacher.model
+    assert subject_of(objective, session.built.read, SoloGroup()).model is teacher.model
     plain = sit(tmp_path / "plain", "losses.match.queue=0")[0].built
     del plain.objective.teachers["ema"]
-    assert subject_of(plain.objective, plain.read).model is plain.objective.model
+    assert subject_of(plain.objective, plain.read, SoloGroup()).model is plain.objective.model
 
 
 def test_results_are_kept_in_the_folder_and_in_the_metrics(session: Session) -> None:
     folder = session.folder
-    look(session, subject_of(session.built.objective, session.built.read), Nosy(), folder)
+    look(session, subject_of(session.built.objective, session.built.read, SoloGroup()), Nosy(), folder)
     stored = read_results(folder.evaluations / "step-00000007")["nosy"]
     assert stored.headline == "a" and stored.numbers["a"].value == 0.5
     (row,) = read_lines(folder.path / "metrics.jsonl")
@@ -93,4 +96,4 @@ def test_results_are_kept_in_the_folder_and_in_the_metrics(session: Session) -> 
 def test_results_that_cannot_be_written(session: Session) -> None:
     session.folder.evaluations.touch()
     with pytest.raises(CheckpointError, match="the evaluation of step 7 cannot be written"):
-        look(session, subject_of(session.built.objective, session.built.read), Nosy(), session.folder)
+        look(session, subject_of(session.built.objective, session.built.read, SoloGroup()), Nosy(), session.folder)

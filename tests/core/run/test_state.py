@@ -8,7 +8,7 @@ from torch import nn
 
 from mmx.errors import CheckpointError
 from mmx.run.session import Session
-from mmx.run.state import capture, load_weights, restore
+from mmx.run.state import capture, load_weights, restore, restore_weights
 from mmx_toy.start import sit
 
 
@@ -20,7 +20,7 @@ def trained(tmp_path: Path) -> Session:
 
 
 def test_everything_is_there_by_name(trained: Session) -> None:
-    tensors, values = capture(trained.built.objective, trained.built.engine)
+    tensors, values = capture(trained.built.engine)
     assert set(tensors) == {"model", "objective", "optimizer", "rng"} and set(tensors["rng"]) == {"cpu"}
     assert {"image_encoder.first.linear.weight", "fusion.log_scale"} <= set(tensors["model"])
     assert "losses.match.queue" in tensors["objective"] and int(tensors["objective"]["teachers.ema.updates"]) == 4
@@ -30,15 +30,16 @@ def test_everything_is_there_by_name(trained: Session) -> None:
 
 
 def test_what_is_captured_is_put_back(trained: Session, tmp_path: Path) -> None:
-    tensors, values = capture(trained.built.objective, trained.built.engine)
+    tensors, values = capture(trained.built.engine)
     tensors = {group: {name: value.clone() for name, value in named.items()} for group, named in tensors.items()}
     other, _ = sit(tmp_path / "other", "seed=5")
     torch.rand(9)
     plan = other.built.plan
+    restore_weights(plan.objective, tensors)
     plan.engine.prepare(plan.objective, plan.optimizer)
-    restore(plan.objective, plan.engine, tensors, values)
+    restore(plan.engine, tensors, values)
     assert torch.equal(torch.get_rng_state(), tensors["rng"]["cpu"])
-    again, _ = capture(plan.objective, plan.engine)
+    again, _ = capture(plan.engine)
     for group, named in tensors.items():
         assert set(again[group]) == set(named)
         assert all(torch.equal(again[group][name], value) for name, value in named.items())

@@ -9,6 +9,7 @@ from typing import Final
 import mmx_local
 from mmx.plugins import Plugins
 from mmx.run import api
+from mmx.run.build import engine_of
 from mmx.run.prepare import new_folder, prepare
 from mmx.run.request import RunRequest, RunResult
 from mmx.run.session import Session, build_run
@@ -43,7 +44,8 @@ def sit(out: Path, *overrides: str, say: Callable[[str], None] = lambda message:
     """Return a new run that is built and not started, for tests that look inside."""
     request = RunRequest(RECIPE, overrides, out=out, name="run")
     prepared = prepare(request, say, plugins(say))
-    built = build_run(prepared.recipe, prepared.plugins)
+    registries = prepared.plugins.registries
+    built = build_run(prepared.recipe, prepared.plugins, engine_of(prepared.recipe, registries))
     return Session(built, new_folder(prepared), prepared.plugins, say, ()), prepared.plugins
 
 

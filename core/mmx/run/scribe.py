@@ -1,0 +1,115 @@
+"""What is written down of a run: by the main process into the run's folder, by others not at all."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, final
+
+from torch import Tensor
+from typing_extensions import override
+
+from mmx.parts.evaluator import Result
+from mmx.plugins import Plugins
+from mmx.recipe.schema import Recipe
+from mmx.run.bundle import save_bundle
+from mmx.run.checkpoint import Store
+from mmx.run.events import Outcome, Run, Step
+from mmx.run.layout import RunFolder
+from mmx.run.look import keep
+from mmx.run.plugin_files import flags, kept
+
+
+class Scribe:
+    """Of a process that is not the main one: writes nothing and tells nobody."""
+
+    resume: str = ""
+    """The command that goes on with the run."""
+
+    def start(self, run: Run) -> None:
+        """The run starts."""
+
+    def take(self, *taken: Any) -> None:
+        """A step was taken; the arguments are those of ``Ledger.append``."""
+
+    def record(self, step: Step) -> None:
+        """A step's numbers are due."""
+
+    def evaluated(self, step: int, results: dict[str, Result]) -> None:
+        """Evaluators have run."""
+
+    def save(
+        self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], values: Mapping[str, Any], headline: float | None
+    ) -> None:
+        """Everything of a checkpoint is together."""
+
+    def finish(self, weights: Mapping[str, Tensor], step: int) -> None:
+        """All steps are taken; these are the weights of what was evaluated."""
+
+    def end(self, outcome: Outcome) -> None:
+        """The run has ended."""
+
+    def close(self) -> None:
+        """Let go of open files."""
+
+
+@final
+class FolderScribe(Scribe):
+    """Of the main process: keeps the run's folder, and tells plugins."""
+
+    def __init__(self, recipe: Recipe, folder: RunFolder, plugins: Plugins, say: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._recipe = recipe
+        self._plugins = plugins
+        self._say = say
+        table = recipe.checkpoint
+        self._store: Store = folder.store(table.keep_last, table.keep_best and bool(recipe.evaluators))
+        self._metrics = folder.metrics()
+        self._ledger = folder.ledger()
+        self.resume = f"mmx run --resume {shlex.quote(str(folder.path))}{flags(folder.path, kept(folder))}"
+
+    @override
+    def start(self, run: Run) -> None:
+        self._run = run
+        self.folder.write_status("running", run.start)
+        row = {"kind": "run", **asdict(run), "folder": run.folder.name, "step": run.start}
+        self._metrics.append({name: value for name, value in row.items() if name != "recipe"})
+        self._plugins.run_start(run)
+
+    @override
+    def take(self, *taken: Any) -> None:
+        self._ledger.append(*taken)
+
+    @override
+    def record(self, step: Step) -> None:
+        every = self._recipe.train.log_every
+        # Not the first step after a start that resumes: an interrupted run keeps the rows of a whole one.
+        if step.step == 1 or step.step % every == 0 or step.step == self._run.steps:
+            self._metrics.append({"kind": "step", **asdict(step)})
+        self._plugins.step_end(self._run, step)
+
+    @override
+    def evaluated(self, step: int, results: dict[str, Result]) -> None:
+        keep(results, self.folder, step, self._metrics)
+        self._plugins.evaluation_end(self._run, step, results)
+
+    @override
+    def save(
+        self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], values: Mapping[str, Any], headline: float | None
+    ) -> None:
+        self._ledger.sync()
+        self._store.save(step, tensors, values, headline)
+        self.folder.write_status("running", step)
+
+    @override
+    def finish(self, weights: Mapping[str, Tensor], step: int) -> None:
+        save_bundle(self.folder.model, self._recipe, weights, step)
+
+    @override
+    def end(self, outcome: Outcome) -> None:
+        self._metrics.append({"kind": "end", **asdict(outcome)})
+        self.folder.write_status(outcome.status, outcome.step, outcome.reason)
+        self._plugins.run_end(self._run, outcome)
+
+    @override
+    def close(self) -> None:
+        self._ledger.close()

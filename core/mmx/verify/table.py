@@ -1,0 +1,149 @@
+"""What came of the layouts, as text within 80 columns, and as plain values for a document. Never imports torch."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from mmx.recipe.schema import Recipe
+from mmx.recipe.write import literal
+from mmx.run.wording import counted
+from mmx.verify.plan import Trial
+
+if TYPE_CHECKING:  # they import torch
+    from mmx.verify.compare import Bounds, Comparison, Gap
+    from mmx.verify.run import Reference, Row
+
+WIDTH: Final = 80
+COLUMN: Final = 20
+"""Of the layouts' names."""
+
+
+def what(recipe: Recipe, parameters: int) -> str:
+    """Say what is run."""
+    return _wrapped(
+        f"{recipe.name}, its tiny form: {counted(recipe.train.steps or 0, 'step')} of {recipe.data.batch} made-up "
+        f"samples, {counted(parameters, 'parameter')}, AdamW with eps = {recipe.optim.eps:g}, so that rounding in a "
+        "gradient near zero does not decide the sign of a step"
+    )
+
+
+def losses(reference: Reference) -> str:
+    """Write the loss of one process at each step."""
+    shown = ", ".join(f"{loss:.6g}" for loss in reference.outcome.losses)
+    return _wrapped(f"loss of one process, {reference.precision}: {shown} ({reference.seconds:.1f} s)")
+
+
+def heading() -> str:
+    """Return the two lines above the rows."""
+    return (
+        f"{'':{COLUMN}} {'processes x':>13}   largest relative difference\n"
+        f"{'layout':{COLUMN}} {'micro-batches':>13} {'loss':>8} {'gradients':>9} {'weights':>8}           {'time':>6}"
+    )
+
+
+def bound(precision: str, bounds: Bounds) -> str:
+    """Return the line above the rows of a precision."""
+    return f"{f'{precision}, at most':{COLUMN}} {'':13} {bounds.loss:>8g} {bounds.gradients:>9g} {bounds.weights:>8g}"
+
+
+def lines(row: Row) -> str:
+    """Write what came of a layout; under it, where the gradients are furthest off, or what is wrong."""
+    name = row.trial.name
+    start = [*_pieces(name, 0)] if len(name) > COLUMN else []
+    head = f"{'' if start else name:{COLUMN}} {f'{row.trial.processes} x {row.trial.micro_batches}':>13}"
+    if row.comparison is None:
+        return "\n".join([*start, f"{head} {row.result}:", *_pieces(row.reason, 2)])
+    found = row.comparison
+    gaps = f"{_short(found.loss)} {_short(found.gradients, 9)} {_short(found.weights)}"
+    full = f"{head} {gaps}  {row.result:<7} {row.seconds:>5.1f} s"
+    return "\n".join([*start, full, *(line for text in _notes(found) for line in _pieces(text, 2))])
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Count the results: ``11 equal, 2 refused``."""
+    words = ("equal", "refused", "DIFFERS", "failed")
+    counts = {word: sum(row.result == word for row in rows) for word in words}
+    named = {"DIFFERS": ("DIFFERS", "DIFFER")}
+    return ", ".join(f"{n} {named.get(word, (word, word))[n > 1]}" for word, n in counts.items() if n)
+
+
+def listing(known: Sequence[Trial]) -> str:
+    """Write the layouts there are with their options."""
+    rows = [f"{'layout':{COLUMN}} {'processes':>9}  {'micro-batches':>13}  options"]
+    for trial in known:
+        start = [*_pieces(trial.name, 0)] if len(trial.name) > COLUMN else []
+        head = f"{'' if start else trial.name:{COLUMN}} {trial.processes:>9}  {trial.micro_batches:>13}  "
+        options = ", ".join(f"{key} = {literal(value)}" for key, value in _options(trial).items())
+        rows += [*start, *textwrap.wrap(options, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))]
+    return "\n".join(rows)
+
+
+def plain_trial(trial: Trial) -> dict[str, Any]:
+    """Return a layout as plain values."""
+    return {
+        "layout": trial.name,
+        "processes": trial.processes,
+        "micro_batches": trial.micro_batches,
+        "precision": trial.precision,
+        "options": _options(trial),
+    }
+
+
+def plain_reference(reference: Reference) -> dict[str, Any]:
+    """Return what came of one process as plain values."""
+    found = reference.outcome
+    return {"engine": found.describes, "losses": _finite(found.losses), "seconds": reference.seconds}
+
+
+def plain_row(row: Row) -> dict[str, Any]:
+    """Return what came of a layout as plain values. Numbers that are not finite are texts: "inf", "nan"."""
+    found: dict[str, Any] = {"result": row.result, "seconds": row.seconds}
+    if row.outcome is not None and row.comparison is not None:
+        found |= {"engine": row.outcome.describes, "losses": _finite(row.outcome.losses)}
+        for key in ("loss", "gradients", "weights"):
+            gap: Gap = getattr(row.comparison, key)
+            found[key] = {**asdict(gap), "value": _number(gap.value), "bound": getattr(row.comparison.bounds, key)}
+    else:
+        found |= {"reason": row.reason, "traceback": row.traceback}
+    return {**plain_trial(row.trial), **found}
+
+
+def _options(trial: Trial) -> dict[str, Any]:
+    return {"engine": trial.engine.name, **trial.options}
+
+
+def _notes(found: Comparison) -> Iterator[str]:
+    """Say which gradient is furthest off, and of what else is too far off which is."""
+    for key in ("gradients", "weights", "loss"):
+        gap: Gap = getattr(found, key)
+        if gap.value and (key == "gradients" or key in found.beyond):
+            what = f"{key.removesuffix('s') if gap.name else key} {gap.name}".strip()
+            yield f"{what}{f' at step {gap.step}' if gap.step else ''}{f': {gap.why}' if gap.why else ''}"
+
+
+def _short(gap: Gap, width: int = 8) -> str:
+    return f"{gap.value:>{width}.1e}" if gap.value else f"{'0':>{width}}"
+
+
+def _finite(values: Sequence[float]) -> list[float | str]:
+    return [_number(value) for value in values]
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _pieces(text: str, indent: int) -> Iterator[str]:
+    space = " " * indent
+    for line in text.splitlines():
+        yield from textwrap.wrap(
+            line, WIDTH, initial_indent=space, subsequent_indent=space + "  ", break_on_hyphens=False
+        )
