@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,9 @@ from pydantic import (
     ValidationInfo,
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+if TYPE_CHECKING:
+    from mmx.learn.objective import Objective
 
 
 class Table(BaseModel):
@@ -179,6 +182,13 @@ class EngineConfig(PartConfig):
             micro_batches: pieces that it is computed in.
         """
         yield from ()
+
+    def refuse(self, objective: Objective) -> None:
+        """Check that an objective can be divided as these options say. It may have no memory yet (meta device).
+
+        Raises:
+            RecipeError: it cannot; the message has the nearest options that can.
+        """
 
     def alone(self) -> Self:
         """Return the options with which one process does the same work, to measure what a run would need."""

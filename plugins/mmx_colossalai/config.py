@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import Field
 from typing_extensions import override
 
 from mmx.config import EngineConfig, Layout
+
+if TYPE_CHECKING:
+    from mmx.learn.objective import Objective
 
 VERSION: Final = "0.5.0"
 INSTALL: Final = f"pip install 'mmx[colossalai]' && pip install --no-deps colossalai=={VERSION}"
@@ -118,6 +121,12 @@ class ColossalConfig(EngineConfig):
                 f"{self.pipeline} stages need at least as many micro-batches to work at once, not {micro_batches}: "
                 f"set train.micro_batches = {_multiple(batch, self.pipeline)}",
             )
+
+    @override
+    def refuse(self, objective: Objective) -> None:
+        from mmx_colossalai.refusals import refuse
+
+        refuse(objective, self.tensor, self.pipeline, self.sequence != "none")
 
     def refusals_of(self, processes: int, batch: int, micro_batches: int) -> Iterator[tuple[str, str]]:
         """Yield what cannot work with a number of processes."""

@@ -27,7 +27,7 @@ class _Cpu(CpuAccelerator):
         return torch.device("cpu")
 
     @override
-    def synchronize(self, device: object = None) -> None:
+    def synchronize(self, device: object = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         pass
 
     @override
@@ -43,11 +43,11 @@ class _Cpu(CpuAccelerator):
         return torch.get_rng_state()
 
     @override
-    def Stream(self, device: object = None, priority: int = 0, **options: object) -> _Stream:
+    def Stream(self, device: object = None, priority: int = 0, **options: object) -> _Stream:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _Stream()
 
     @override
-    def current_stream(self, device: object = None) -> _Stream:
+    def current_stream(self, device: object = None) -> _Stream:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _Stream()
 
     @override
@@ -58,7 +58,10 @@ class _Cpu(CpuAccelerator):
 class _ZeroDevice(_Cpu):
     """The same, under a name that the ZeRO optimizer takes for one of a device."""
 
-    name = "npu"
+    @property
+    @override
+    def name(self) -> str:
+        return "npu"
 
 
 def support_cpu() -> None:

@@ -12,9 +12,10 @@ from mmx.learn.objective import Objective
 from mmx.parts.sharding import Stack
 from mmx_colossalai.mesh import Mesh
 from mmx_colossalai.pipeline import Pipeline
-from mmx_colossalai.policy import mark_partial, refuse_cut, slices
+from mmx_colossalai.policy import mark_partial, slices
+from mmx_colossalai.refusals import refuse
 from mmx_colossalai.shards import Known, Shards
-from mmx_colossalai.stages import EVERY, lay_out, refuse_stages, stage_of, sync_every
+from mmx_colossalai.stages import EVERY, lay_out, stage_of, sync_every
 from mmx_colossalai.tokens import MeshTokenSplit
 from mmx_colossalai.update import Update, apart
 
@@ -33,10 +34,7 @@ class Division:
     """ColossalAI's wrapper of the objective."""
 
     def __init__(self, objective: Objective, mesh: Mesh, precision: str, zero: int, sequence: bool) -> None:
-        if mesh.tensor_size > 1:
-            refuse_cut(objective, mesh.tensor_size)
-        if mesh.stages > 1:
-            refuse_stages(objective, mesh.stages)
+        refuse(objective, mesh.tensor_size, mesh.stages, sequence)
         self._objective, self._mesh, self._zero, self._sequence = objective, mesh, zero, sequence
         self._cast = torch.bfloat16 if precision == "bf16" else None
         # The whole tensors, until masters have their values; those that do not train stay, as they were.

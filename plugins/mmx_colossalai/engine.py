@@ -189,7 +189,8 @@ def _precision(config: ColossalConfig, device: torch.device, zero: int) -> str:
 
 def _booster(config: ColossalConfig, precision: str, zero: int, device: torch.device) -> Any:
     # The import takes seconds and warns of what mmx does not use.
-    logging.getLogger("colossalai").setLevel(logging.ERROR)
+    for name in ("colossalai", "bitsandbytes"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from colossalai.booster import Booster
@@ -202,7 +203,7 @@ def _booster(config: ColossalConfig, precision: str, zero: int, device: torch.de
 
             support_cpu()
         split = config.sequence != "none"
-        plugin = HybridParallelPlugin(
+        plugin = cast(Any, HybridParallelPlugin)(
             tp_size=config.tensor,
             pp_size=config.pipeline,
             enable_sequence_parallelism=split,

@@ -95,7 +95,8 @@ def meet(place: Place, device: torch.device, env: Mapping[str, str]) -> bool:
     if dist.is_initialized():
         return False
     if place.size == 1:
-        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        store = dist.HashStore()  # pyright: ignore[reportPrivateImportUsage]
+        dist.init_process_group("gloo", store=store, rank=0, world_size=1)
         return True
     host, port = rendezvous(place, env)
     if _is_here(host):

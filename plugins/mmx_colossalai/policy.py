@@ -1,8 +1,6 @@
 """From blocks that say how they are cut to ColossalAI's policy, which cuts them."""
 
-from collections.abc import Iterator
-from math import gcd
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from colossalai.shardformer.layer import FusedLinear1D_Col, Linear1D_Col, Linear1D_Row
 from colossalai.shardformer.layer.utils import SeqParallelUtils
@@ -14,12 +12,9 @@ from colossalai.shardformer.policies.base_policy import (
 from torch import nn
 from typing_extensions import override
 
-from mmx.errors import RecipeError
 from mmx.learn.objective import Objective
 from mmx.parts.sharding import Cut, Stack, cut_of
 from mmx_colossalai.shards import Slice
-
-_TOWERS: Final = ("image_encoder", "text_encoder")
 
 
 class CutPolicy(Policy):
@@ -50,10 +45,10 @@ class CutPolicy(Policy):
         cut = cast(Cut, cut_of(module))
         options: dict[str, Any] = {"seq_parallel_mode": "split_gather"} if self._sequence else {}
         parts = [
-            SubModuleReplacementDescription(name, _Columns, {**options, "fused": fused})
+            SubModuleReplacementDescription(name, cast(Any, _Columns), {**options, "fused": fused})
             for name, fused in cut.columns.items()
         ]
-        parts += [SubModuleReplacementDescription(name, _Rows, dict(options)) for name in cut.rows]
+        parts += [SubModuleReplacementDescription(name, cast(Any, _Rows), dict(options)) for name in cut.rows]
         return ModulePolicyDescription(sub_module_replacement=parts)
 
     @override
@@ -113,38 +108,3 @@ def mark_partial(objective: Objective, cut: dict[str, Slice]) -> None:
             for name, parameter in module.named_parameters():
                 if f"{path}.{name}" not in cut:
                     SeqParallelUtils.marked_as_sp_partial_derived_param(parameter)
-
-
-def refuse_cut(objective: Objective, tensor: int) -> None:
-    """Check that both towers can be cut.
-
-    Raises:
-        RecipeError: why not, and the nearest number of processes.
-    """
-    for name in _TOWERS:
-        tower: nn.Module = getattr(objective.model, name)
-        counts = list(_counts(tower))
-        if not counts:
-            raise RecipeError(
-                f"parallel.tensor = {tensor}: the {name} ({type(tower).__name__}) has no block that says how it is cut, "
-                "so it can be data parallel only: set parallel.tensor = 1, or give its blocks a `cut` (docs/parallel.md)"
-            )
-        wrong = [f"{what} = {count}" for what, count in counts if count % tensor]
-        if wrong:
-            common = gcd(*(count for _, count in counts))
-            near = min((n for n in range(1, common + 1) if common % n == 0), key=lambda n: (abs(n - tensor), n))
-            raise RecipeError(
-                f"parallel.tensor = {tensor} does not divide {', '.join(dict.fromkeys(wrong))} of the {name}; "
-                f"the nearest layout: parallel.tensor = {near}"
-            )
-
-
-def _counts(tower: nn.Module) -> Iterator[tuple[str, int]]:
-    for module in tower.modules():
-        cut = cut_of(module)
-        if cut is None:
-            continue
-        yield from ((name, getattr(module, name)) for name in cut.divided)
-        for name, fused in cut.columns.items():
-            yield f"the outputs of {name}", module.get_submodule(name).out_features // fused  # pyright: ignore
-        yield from ((f"the inputs of {name}", module.get_submodule(name).in_features) for name in cut.rows)  # pyright: ignore

@@ -12,40 +12,12 @@ from mmx.learn.model import Model
 from mmx.learn.objective import Objective
 from mmx.learn.teacher import Teacher
 from mmx.parts.batch import Encoded
-from mmx.parts.loss import Loss
 from mmx.parts.sharding import Staged
 from mmx_colossalai.mesh import Mesh
 
-_TOWERS = ("image_encoder", "text_encoder")
+TOWERS = ("image_encoder", "text_encoder")
 EVERY = None
 """Of a tensor that each stage holds. The last stage's counts: it computes the losses."""
-
-
-def refuse_stages(objective: Objective, stages: int) -> None:
-    """Check that both towers can stand on several stages, and that the losses need no more of them than features.
-
-    Raises:
-        RecipeError: why not, and the nearest number of stages.
-    """
-    for name in _TOWERS:
-        tower = getattr(objective.model, name)
-        if not isinstance(tower, Staged):
-            raise RecipeError(
-                f"parallel.pipeline = {stages}: the {name} ({type(tower).__name__}) does not say what comes before and "
-                "after its blocks, so it can be data parallel only: set parallel.pipeline = 1, or let it be a "
-                "mmx.parts.sharding.Staged (docs/parallel.md)"
-            )
-        if len(tower.layers) < stages:
-            raise RecipeError(
-                f"parallel.pipeline = {stages} is more than the {len(tower.layers)} blocks of the {name}; "
-                f"the nearest layout: parallel.pipeline = {len(tower.layers)}"
-            )
-    for name, loss in objective.losses.items():
-        if cast(Loss, loss).teachers:
-            raise RecipeError(
-                f"losses.{name} learns from a teacher, whose passes are not laid out over stages: "
-                "set parallel.pipeline = 1"
-            )
 
 
 def models_of(objective: Objective) -> Iterator[tuple[str, Model]]:
@@ -63,7 +35,7 @@ def spans(blocks: int, stages: int) -> list[range]:
 def stage_of(name: str, objective: Objective, stages: int) -> int | None:
     """Return the stage that holds a tensor, by its name; ``EVERY`` if each does."""
     for start, model in models_of(objective):
-        for tower in _TOWERS:
+        for tower in TOWERS:
             prefix = f"{start}{tower}."
             if stages > 1 and name.startswith(prefix):
                 return _within(name.removeprefix(prefix), getattr(model, tower), stages)
@@ -86,7 +58,7 @@ def lay_out(objective: Objective, mesh: Mesh) -> None:
             module = objective.get_submodule(path)
             (module._parameters if leaf in module._parameters else module._buffers)[leaf] = None
     for _, model in models_of(objective):
-        for name in _TOWERS:
+        for name in TOWERS:
             tower: nn.Module = getattr(model, name)
             staged = cast("Staged[Any]", tower)
             staged.layers.span = spans(len(staged.layers), mesh.stages)[mesh.stage]
@@ -118,7 +90,7 @@ class _Through:
     def _shared(self, found: Encoded | None) -> Encoded:
         mesh, last = self._mesh, self._mesh.stages - 1
         names = mesh.from_stage(last, None if found is None else _present(found))
-        parts = {name: mesh.tensor_from_stage(last, getattr(found, name, None)) for name in names}
+        parts: dict[str, Any] = {name: mesh.tensor_from_stage(last, getattr(found, name, None)) for name in names}
         return Encoded(**parts)
 
 

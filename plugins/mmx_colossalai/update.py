@@ -36,7 +36,7 @@ def apart(optimizer: torch.optim.Optimizer, dtype: torch.dtype) -> torch.optim.O
         if others:
             kept.append({**group, "params": others})
         group["params"] = [p for p in group["params"] if p.dtype == dtype]
-    return type(optimizer)(kept) if kept else None
+    return cast(Any, type(optimizer))(kept) if kept else None
 
 
 @final

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmx.cli import doctor, plugins, recipe, run
+from mmx.cli import doctor, plugins, recipe, run, verify
 from mmx.cli.words import EXIT_CODES, examples
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
         "mmx run --resume runs/NAME",
         "mmx eval runs/NAME",
         "mmx recipe list",
+        "mmx verify quickstart_vit",
         "mmx plugins",
         "mmx doctor",
     )
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 run.register(app)
 recipe.register(app)
+verify.register(app)
 plugins.register(app)
 doctor.register(app)
 

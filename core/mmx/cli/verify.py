@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, final
 
 import typer
 
@@ -68,23 +68,20 @@ def verify(
 
     small = tiny(found, registries)
     results: list[Reference | Row] = []
-    show = (lambda one: None) if json else _shown(small, len({trial.precision for trial in wanted}), quiet)
+    screen = None if json or quiet else _Screen(small)
 
     def hear(result: Reference | Row) -> None:
         results.append(result)
-        show(result)
+        if screen is not None:
+            screen.show(result)
 
     rows = verify(small, registries, wanted, plugin or (), hear)
-    bad = [row for row in rows if not row.good]
     if json:
         print_json(_document(small, results))
-    elif not quiet:
-        from mmx.verify.table import summary
-
-        print(f"\n{summary(rows)}")
-    if os.environ.get("MMX_DEBUG"):
-        for row in bad:
-            print(printable(row.traceback), file=sys.stderr)
+    elif screen is not None:
+        screen.sum(rows)
+    bad = [row for row in rows if not row.good]
+    _complain(bad, quiet)
     return 1 if bad else 0
 
 
@@ -106,36 +103,53 @@ def _list(known: Sequence[Trial], json: bool) -> None:
         print(printable(listing(known)))
 
 
-def _shown(recipe: Recipe, references: int, quiet: bool) -> Callable[[Reference | Row], None]:
-    """Return what prints each result as it comes: references, then the table's heading, then rows."""
-    from mmx.verify import table
-    from mmx.verify.compare import BOUNDS
-    from mmx.verify.run import Row
+@final
+class _Screen:
+    """Prints each result as it comes: what is run and what one process comes to, then a table."""
 
-    heard: list[Reference] = []
-    sections: set[str] = set()
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._said: set[str] = set()
 
-    def show(result: Reference | Row) -> None:
-        if isinstance(result, Row):
-            if quiet and result.good:
-                return
-            if result.trial.precision not in sections:
-                sections.add(result.trial.precision)
-                say(table.bound(result.trial.precision, BOUNDS[result.trial.precision]))
-            say(table.lines(result))
+    def show(self, result: Reference | Row) -> None:
+        """Print one result."""
+        from mmx.verify import table
+        from mmx.verify.compare import BOUNDS
+        from mmx.verify.run import Reference
+
+        if isinstance(result, Reference):
+            self._once(table.what(self._recipe, result.outcome.parameters))
+            self._say(table.losses(result))
         else:
-            heard.append(result)
-            if len(heard) == 1:
-                say(table.what(recipe, result.outcome.parameters))
-            say(table.losses(result))
-            if len(heard) == references:
-                say("")
-                say(table.heading())
+            precision = result.trial.precision
+            self._once(f"\n{table.heading()}")
+            self._once(table.bound(precision, BOUNDS[precision]))
+            self._say(table.lines(result))
 
-    def say(text: str) -> None:
+    def sum(self, rows: Sequence[Row]) -> None:
+        """Print the last line."""
+        from mmx.verify.table import summary
+
+        self._say(f"\n{summary(rows)}")
+
+    def _once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)
+
+    def _say(self, text: str) -> None:
         print(printable(text), flush=True)
 
-    return show
+
+def _complain(bad: Sequence[Row], quiet: bool) -> None:
+    """Print to stderr what is wrong where nothing else is printed, and whole tracebacks where they are asked for."""
+    from mmx.verify.table import lines
+
+    for row in bad:
+        if quiet:
+            print(printable(lines(row)), file=sys.stderr)
+        if os.environ.get("MMX_DEBUG") and row.traceback:
+            print(printable(row.traceback), file=sys.stderr)
 
 
 def _document(recipe: Recipe, results: Sequence[Reference | Row]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class GroupBatchNorm(nn.Module):
     def __init__(self, norm: nn.Module, group: Group) -> None:
         super().__init__()
         assert isinstance(norm, _BatchNorm)
-        self.eps, self.momentum = norm.eps, norm.momentum
+        self.eps, self.momentum, self.affine = norm.eps, norm.momentum, norm.affine
         self.group = group
         self.weight, self.bias = norm.weight, norm.bias
         for name in ("running_mean", "running_var", "num_batches_tracked"):
@@ -54,7 +54,7 @@ class GroupBatchNorm(nn.Module):
             self._remember(mean.detach(), variance.detach(), self.group.size * wide.numel() // wide.shape[1])
         shape = (1, -1, *(1 for _ in wide.shape[2:]))
         found = (wide - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
-        if self.weight is not None:
+        if self.affine:
             found = found * self.weight.view(shape) + self.bias.view(shape)
         return found.to(x.dtype)
 

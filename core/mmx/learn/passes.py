@@ -39,7 +39,8 @@ class Passes:
         self.batch = batch
         self._teachers = teachers
         self._grad = grad
-        self._kept: dict[tuple[str, ...], Encoded | Joint | Tensor] = dict(given or {})
+        self._kept: dict[tuple[str, ...], Encoded | Joint | Tensor] = {}
+        self._kept.update(given or {})
         self._of: dict[str, Passes] = {}
 
     def _keep(self, key: tuple[str, ...], make: Callable[[], _Kept]) -> _Kept:

@@ -17,6 +17,7 @@ def findings(recipe: Recipe) -> Iterator[Finding]:
     """Yield everything that does not fit together."""
     yield from _length(recipe)
     yield from _batch(recipe)
+    yield from _parallel(recipe)
     yield from _evaluation(recipe)
     yield from _views("images", recipe.data.images)
     yield from _views("texts", recipe.data.texts)
@@ -43,6 +44,11 @@ def _batch(recipe: Recipe) -> Iterator[Finding]:
         fits = [count for count in range(1, min(batch, 65) + 1) if batch % count == 0]
         near = min(fits, key=lambda count: abs(count - pieces))
         yield ("train", "micro_batches"), f"should divide data.batch = {batch}, as {near} does, not {pieces}"
+
+
+def _parallel(recipe: Recipe) -> Iterator[Finding]:
+    for key, text in recipe.parallel.refusals(recipe.data.batch, recipe.train.micro_batches):
+        yield ("parallel", key), text
 
 
 def _evaluation(recipe: Recipe) -> Iterator[Finding]:

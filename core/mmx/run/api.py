@@ -34,7 +34,7 @@ from mmx.run.prepare import Prepared, new_folder
 from mmx.run.request import EvalRequest, RunResult
 from mmx.run.resume import goes_on, has_finished, nothing_left, refuse_fewer, rewind, store_of
 from mmx.run.rows import number_rows
-from mmx.run.session import Built, Session, build_run
+from mmx.run.session import Built, Session, build_run, freeze_unreached
 
 Say = Callable[[str], None]
 
@@ -65,7 +65,7 @@ def run(prepared: Prepared, say: Say) -> RunResult:
 
 
 def _run(engine: Engine, prepared: Prepared, say: Say) -> RunResult:
-    built = _built(engine, prepared)
+    built = _built(engine, prepared, say)
     if prepared.request.dry_run:
         return dry_run(built, prepared, say)
     folders: list[RunFolder] = []
@@ -79,7 +79,7 @@ def _run(engine: Engine, prepared: Prepared, say: Say) -> RunResult:
         return _train(built, folders[0] if folders else None, prepared, say)
 
 
-def _built(engine: Engine, prepared: Prepared) -> Built:
+def _built(engine: Engine, prepared: Prepared, say: Say) -> Built:
     error: MmxError | None = None
     built: Built | None = None
     try:
@@ -89,6 +89,8 @@ def _built(engine: Engine, prepared: Prepared) -> Built:
         error.__cause__ = found
     agree_on(engine, error)
     assert built is not None
+    if engine.processes > 1:
+        freeze_unreached(built, say)
     return built
 
 

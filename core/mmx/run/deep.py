@@ -77,6 +77,7 @@ def _objective(recipe: Recipe, registries: Registries, read: build.Reading, foun
     why = inexact(objective, recipe.train.micro_batches)
     if why is not None:
         found.note(("train", "micro_batches"), f"train.micro_batches = {recipe.train.micro_batches}: {why}")
+    found.attempt(("parallel",), lambda: recipe.parallel.refuse(objective))
     return objective
 
 

@@ -3,14 +3,17 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor
 
 from mmx.data.order import Order, seed_of
+from mmx.data.views import Row, collate
 from mmx.errors import CheckpointError, DataError, MmxError, RecipeError
+from mmx.learn.accumulate import unreached
 from mmx.learn.objective import Objective
 from mmx.learn.optim import adamw
 from mmx.parts.engine import Engine
@@ -28,6 +31,9 @@ from mmx.run.scribe import FolderScribe, Scribe
 from mmx.run.signals import Stop, StopRequests
 from mmx.run.state import capture, restore, restore_weights
 from mmx.run.train import Loop, Moments, Plan
+
+_FEW: Final = 2
+"""Samples that are enough to find what no loss reaches."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ def build_run(recipe: Recipe, plugins: Plugins, engine: Engine) -> Built:
     objective = build.objective_of(recipe, registries, model, sizes, engine.group).to(engine.device)
     objective.train()
     build.divide_norms(objective, engine.group, recipe.train.micro_batches)
+    recipe.parallel.refuse(objective)
     reader = build.reader_of(recipe, registries, objective, read, dataset)
     table = recipe.optim
     optimizer = adamw(objective, table.lr, table.betas, table.eps, table.weight_decay)
@@ -67,6 +74,21 @@ def build_run(recipe: Recipe, plugins: Plugins, engine: Engine) -> Built:
     total, trained = build.parameters_of(model)
     plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, 0, 0.0, 0, 0, total, trained)
     return Built(recipe, read, objective, engine, evaluators, plan)
+
+
+def freeze_unreached(built: Built, say: Callable[[str], None]) -> None:
+    """Freeze what no loss reaches, found on the first two good samples: ranks wait for each trained tensor's gradient."""
+    plan, objective = built.plan, built.objective
+    rows = (plan.reader[ticket] for ticket in next(plan.order.tickets(0, 1)))
+    few = list(islice((row for row in rows if isinstance(row, Row)), _FEW))
+    if not few:  # the first step will say so
+        return
+    names = unreached(objective, collate(few).batch.to(built.engine.device))
+    for name in names:
+        objective.get_parameter(name).requires_grad_(False)
+    if names:
+        listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        say(f"no loss reaches {listed}: not trained")
 
 
 @final

@@ -89,7 +89,9 @@ def placed(recipe: Recipe, engine: EngineConfig, micro_batches: int = 1) -> Reci
 
 def alone(registries: Registries, precision: Precision) -> EngineConfig:
     """Return the engine that the layouts are compared with: one process, plain torch, on the CPU."""
-    return _trial("one process", Layout({**_ALONE.options, "precision": precision}, 1), registries["engine"][LOCAL]).engine
+    return _trial(
+        "one process", Layout({**_ALONE.options, "precision": precision}, 1), registries["engine"][LOCAL]
+    ).engine
 
 
 def _source(recipe: Recipe, registries: Registries) -> Entry | None:

@@ -46,7 +46,9 @@ class Pools:
         refused = [answer for answer in answers if isinstance(answer, Refusal)]
         main = [answer for answer in answers if isinstance(answer, Outcome)]
         if not refused and len(main) != 1:
-            raise BrokenError(f"{len(main)} of {processes} processes say that they are the main one, not 1 (Engine.main)")
+            raise BrokenError(
+                f"{len(main)} of {processes} processes say that they are the main one, not 1 (Engine.main)"
+            )
         return (refused or main)[0]
 
 
