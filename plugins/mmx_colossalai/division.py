@@ -67,6 +67,8 @@ class Division:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.wrapped, wrapped, *_ = booster.boost(objective, optimizer)
+        if mesh.data_size == 1 and self.wrapped.use_ddp:  # nobody to average with, and no waiting for every gradient
+            self.wrapped.module, self.wrapped.use_ddp = self.wrapped.module.module, False
         self.update = Update(wrapped, exact, objective, mesh)
         for name, slot in self.update.slots.items():
             if slot.master is not slot.parameter:

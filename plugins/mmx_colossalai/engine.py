@@ -15,7 +15,7 @@ from typing_extensions import override
 from mmx.errors import CheckpointError, MissingPackageError, RecipeError
 from mmx.learn.accumulate import accumulate
 from mmx.learn.group import SoloGroup, TorchGroup
-from mmx.learn.norm import group_batch_norms
+from mmx.learn.norm import shield_batch_norms
 from mmx.learn.objective import Features, Objective, Share
 from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
@@ -77,8 +77,8 @@ class ColossalEngine(Engine):
     def prepare(self, objective: Objective, optimizer: torch.optim.Optimizer) -> None:
         from mmx_colossalai.division import Division
 
-        # Those that train on a group do so already; what is left must not become SyncBatchNorm, which needs a GPU.
-        group_batch_norms(objective, SoloGroup())
+        # Those that train on a group do so already; ColossalAI would make SyncBatchNorm of the rest, which needs GPUs.
+        shield_batch_norms(objective)
         for stack in objective.modules():
             if isinstance(stack, Stack) and self._config.checkpointing:
                 stack.checkpointing = True

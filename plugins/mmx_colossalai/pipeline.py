@@ -125,7 +125,7 @@ class Pipeline:
         objective, mesh = self._objective, self._mesh
         losses = {name: cast(Loss, loss) for name, loss in objective.losses.items()}
         names = [name for name, loss in losses.items() if batch.has(loss.image_views, loss.text_views)]
-        values = torch.zeros(len(names), device=mesh.device)
+        values = torch.zeros(len(names), dtype=torch.float64, device=mesh.device)
         for place, name in enumerate(names if mesh.last else ()):
             values[place] = objective.parts[name]
         torch.distributed.broadcast(values, src=mesh.of_stage(mesh.stages - 1), group=mesh.pipeline)

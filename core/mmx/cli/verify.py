@@ -110,6 +110,7 @@ class _Screen:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self._said: set[str] = set()
+        self._told: dict[str, str] = {}
 
     def show(self, result: Reference | Row) -> None:
         """Print one result."""
@@ -124,7 +125,7 @@ class _Screen:
             precision = result.trial.precision
             self._once(f"\n{table.heading()}")
             self._once(table.bound(precision, BOUNDS[precision]))
-            self._say(table.lines(result))
+            self._say(table.lines(result, self._told))
 
     def sum(self, rows: Sequence[Row]) -> None:
         """Print the last line."""

@@ -1,5 +1,6 @@
 """Batch normalisation over the rows of all data-parallel ranks: one process and many normalise alike."""
 
+from collections.abc import Callable
 from typing import cast, final
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from mmx.learn.group import Group
+from mmx.learn.group import Group, SoloGroup
 from mmx.parts.loss import Compare
 from mmx.parts.precision import precise, without_halving
 
@@ -35,7 +36,14 @@ class GroupBatchNorm(nn.Module):
         self.weight, self.bias = norm.weight, norm.bias
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             self.register_buffer(name, getattr(norm, name))
-        self.train(norm.training)
+        # Made when everything else trains: one that does not is frozen.
+        self.frozen = not norm.training
+        self.train()
+
+    @override
+    def train(self, mode: bool = True) -> "GroupBatchNorm":
+        """Switch mode; a frozen one keeps its statistics."""
+        return super().train(mode and not self.frozen)
 
     @override
     def _apply(self, fn: object, recurse: bool = True) -> "GroupBatchNorm":
@@ -78,7 +86,16 @@ class GroupBatchNorm(nn.Module):
 def group_batch_norms(objective: nn.Module, group: Group) -> None:
     """Let every BatchNorm that trains normalise over a group; those of Compare losses see the whole batch as they are."""
     compares = {part for loss in objective.modules() if isinstance(loss, Compare) for part in loss.modules()}
+    _replace(objective, group, lambda norm: norm.training and norm not in compares)
+
+
+def shield_batch_norms(objective: nn.Module) -> None:
+    """Let no BatchNorm be one for whoever would make a ``SyncBatchNorm`` of it; each computes what it did."""
+    _replace(objective, SoloGroup(), lambda norm: True)
+
+
+def _replace(objective: nn.Module, group: Group, chosen: Callable[[nn.Module], bool]) -> None:
     for module in list(objective.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, _BatchNorm) and child not in compares and child.training:
+            if isinstance(child, _BatchNorm) and chosen(child):
                 setattr(module, name, GroupBatchNorm(child, group))

@@ -40,7 +40,8 @@ class Passes:
         self._teachers = teachers
         self._grad = grad
         self._kept: dict[tuple[str, ...], Encoded | Joint | Tensor] = {}
-        self._kept.update(given or {})
+        for key, found in (given or {}).items():
+            self._kept[key] = found
         self._of: dict[str, Passes] = {}
 
     def _keep(self, key: tuple[str, ...], make: Callable[[], _Kept]) -> _Kept:

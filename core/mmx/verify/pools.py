@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import TracebackType
 from typing import Self, final
 
@@ -60,7 +60,7 @@ def _started(processes: int) -> Ranks:
 
 
 @contextlib.contextmanager
-def _unheard() -> Iterator[None]:
+def _unheard() -> Generator[None]:
     """Let processes that start here ignore Ctrl-C, which a terminal sends to each: the one that started them ends them."""
     if threading.current_thread() is not threading.main_thread():  # no other may change it, nor is any other told of it
         yield

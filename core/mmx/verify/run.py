@@ -74,9 +74,11 @@ def verify(
     with Pools() as pools, TemporaryDirectory(prefix="mmx-verify-") as folder:
         bench = _Bench(recipe, tuple(str(file.absolute()) for file in files), Path(folder), pools)
         references: dict[Precision, Reference] = {}
-        for precision in dict.fromkeys(trial.precision for trial in wanted):
-            references[precision] = bench.reference(alone(registries, precision), precision)
-            hear(references[precision])
+        for trial in wanted:
+            if trial.precision not in references:
+                engine = alone(registries, trial.precision)
+                references[trial.precision] = bench.reference(engine, trial.precision)
+                hear(references[trial.precision])
         for trial in wanted:
             rows.append(bench.row(trial, references[trial.precision].outcome))
             hear(rows[-1])

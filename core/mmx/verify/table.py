@@ -50,17 +50,23 @@ def bound(precision: str, bounds: Bounds) -> str:
     return f"{f'{precision}, at most':{COLUMN}} {'':13} {bounds.loss:>8g} {bounds.gradients:>9g} {bounds.weights:>8g}"
 
 
-def lines(row: Row) -> str:
-    """Write what came of a layout; under it, where the gradients are furthest off, or what is wrong."""
-    name = row.trial.name
-    start = [*_pieces(name, 0)] if len(name) > COLUMN else []
-    head = f"{'' if start else name:{COLUMN}} {f'{row.trial.processes} x {row.trial.micro_batches}':>13}"
+def lines(row: Row, told: dict[str, str] | None = None) -> str:
+    """Write what came of a layout; under it, where the gradients are furthest off, or what is wrong.
+
+    Args:
+        row: what came of it.
+        told: the layouts whose reasons were written in full, by reason; the same reason is not written again.
+    """
+    head = f"{_name(row.trial)} {f'{row.trial.processes} x {row.trial.micro_batches}':>13}"
     if row.comparison is None:
-        return "\n".join([*start, f"{head} {row.result}:", *_pieces(row.reason, 2)])
+        before = row.trial.name if told is None else told.setdefault(row.reason, row.trial.name)
+        if before != row.trial.name:
+            return f"{head}  {row.result}, as {before}"
+        return "\n".join([f"{head}  {row.result}:", *_pieces(row.reason)])
     found = row.comparison
-    gaps = f"{_short(found.loss)} {_short(found.gradients, 9)} {_short(found.weights)}"
-    full = f"{head} {gaps}  {row.result:<7} {row.seconds:>5.1f} s"
-    return "\n".join([*start, full, *(line for text in _notes(found) for line in _pieces(text, 2))])
+    gaps = f"{_short(found.loss, 8)} {_short(found.gradients, 9)} {_short(found.weights, 8)}"
+    notes = [line for note in _notes(found) for line in _pieces(note)]
+    return "\n".join([f"{head} {gaps}  {row.result:<7} {row.seconds:>5.1f} s", *notes])
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -72,13 +78,11 @@ def summary(rows: Sequence[Row]) -> str:
 
 
 def listing(known: Sequence[Trial]) -> str:
-    """Write the layouts there are with their options."""
-    rows = [f"{'layout':{COLUMN}} {'processes':>9}  {'micro-batches':>13}  options"]
+    """Write the layouts there are, each with the table that a recipe would have for it."""
+    rows = [f"{'layout':{COLUMN}} processes x micro-batches"]
     for trial in known:
-        start = [*_pieces(trial.name, 0)] if len(trial.name) > COLUMN else []
-        head = f"{'' if start else trial.name:{COLUMN}} {trial.processes:>9}  {trial.micro_batches:>13}  "
-        options = ", ".join(f"{key} = {literal(value)}" for key, value in _options(trial).items())
-        rows += [*start, *textwrap.wrap(options, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))]
+        rows.append(f"{_name(trial)} {trial.processes} x {trial.micro_batches}")
+        rows += _pieces(", ".join(f"{key} = {literal(value)}" for key, value in _options(trial).items()))
     return "\n".join(rows)
 
 
@@ -125,8 +129,13 @@ def _notes(found: Comparison) -> Iterator[str]:
             yield f"{what}{f' at step {gap.step}' if gap.step else ''}{f': {gap.why}' if gap.why else ''}"
 
 
-def _short(gap: Gap, width: int = 8) -> str:
-    return f"{gap.value:>{width}.1e}" if gap.value else f"{'0':>{width}}"
+def _name(trial: Trial) -> str:
+    """Write a layout's name; a long one has a line of its own."""
+    return f"{trial.name:{COLUMN}}" if len(trial.name) <= COLUMN else f"{trial.name}\n{'':{COLUMN}}"
+
+
+def _short(gap: Gap, width: int) -> str:
+    return f"{f'{gap.value:.1e}' if gap.value else '0':>{width}}"
 
 
 def _finite(values: Sequence[float]) -> list[float | str]:
@@ -141,9 +150,10 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _pieces(text: str, indent: int) -> Iterator[str]:
-    space = " " * indent
-    for line in text.splitlines():
-        yield from textwrap.wrap(
-            line, WIDTH, initial_indent=space, subsequent_indent=space + "  ", break_on_hyphens=False
-        )
+def _pieces(text: str) -> list[str]:
+    """Return the lines of what stands under a row."""
+    return [
+        piece
+        for line in text.splitlines()
+        for piece in textwrap.wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    ]

@@ -1,0 +1,29 @@
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmx.testing.ranks import Ranks
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "core" / "learn"), str(HERE.parents[1] / "toy")]
+
+collect_ignore = [] if importlib.util.find_spec("colossalai") else ["test_equal.py", "test_resume.py", "test_refused.py"]
+
+
+@pytest.fixture(scope="session")
+def two() -> Iterator[Ranks]:
+    """Two processes for all tests."""
+    ranks = Ranks(count=2)
+    yield ranks
+    ranks.stop()
+
+
+@pytest.fixture(scope="session")
+def four() -> Iterator[Ranks]:
+    """Four processes for all tests."""
+    ranks = Ranks(count=4)
+    yield ranks
+    ranks.stop()
