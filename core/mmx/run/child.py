@@ -73,9 +73,10 @@ def _done(job: Job) -> int:
 
 
 def _failed(job: Job, error: Exception, text: str, code: int) -> int:
-    if os.environ.get("MMX_DEBUG") or code == 1:
+    rank = find(os.environ).rank
+    if os.environ.get("MMX_DEBUG") or (code == 1 and rank > 0):
         traceback.print_exc()
-    if find(os.environ).rank > 0:
+    if rank > 0:
         time.sleep(LATER)
         print(f"error: {text}", file=sys.stderr)
     _write(job, {"error": {"type": type(error).__name__, "message": text}})

@@ -50,7 +50,7 @@ def supervise(
         env: their environment.
         threads: how many threads each may use, unless OMP_NUM_THREADS is set.
         grace: seconds.
-        say: takes what the user would not see else: how the first one failed that is not rank 0.
+        say: takes what the user would not see else: how the first one failed, unless that is rank 0 and it could speak.
 
     Returns:
         Zero if all ended with zero; what rank 0 returned, if it ended by itself with something else; else what the
@@ -66,7 +66,8 @@ def supervise(
         if culprit is None:
             return 0
         answer = next((one for one in unforced if one.rank == 0 and one.code), culprit)
-        if culprit.rank and culprit in unforced and (_failed(culprit) or answer is culprit):
+        silent = culprit.rank > 0 or culprit.code < 0  # rank 0 says itself why it fails, unless it is killed
+        if silent and culprit in unforced and (_failed(culprit) or answer is culprit):
             say(_account(culprit, count, children.log(culprit.rank)))
         return 128 - answer.code if answer.code < 0 else answer.code
 
@@ -162,10 +163,12 @@ def _account(one: Ended, count: int, log: Path) -> str:
     how = f"ended with exit code {one.code}" if one.code > 0 else f"was ended by {name}"
     if one.code == -signal.SIGKILL:
         how += " (often because the machine ran out of memory)"
+    head = f"rank {one.rank} of {count} (they count from 0) {how}"
+    if one.rank == 0:  # what it wrote was seen
+        return head
     with open(log, "rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL))
         lines = file.read().decode("utf-8", "replace").rstrip().split("\n")[-_LINES:]
-    head = f"rank {one.rank} of {count} (they count from 0) {how}"
     if lines == [""]:
         return f"{head} and wrote nothing"
     return "\n".join([f"{head}; the last it wrote:", *(f"  {printable(line.expandtabs())}" for line in lines)])

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from mmx import errors
 from mmx.errors import MmxError
@@ -51,22 +52,29 @@ def _together(prepared: Prepared, count: int, say: Say) -> RunResult:
         job = Path(folder) / "job.json"
         job.write_text(Job(request, answer).dump(), encoding="utf-8")
         sys.stdout.flush()
+        told: list[str] = []
         code = supervise(
             [sys.executable, "-m", "mmx.run.child", str(job)],
             count,
             env=dict(os.environ),
             threads=max(1, len(os.sched_getaffinity(0)) // count),
-            say=lambda text: print(text, file=sys.stderr),
+            say=told.append,
         )
-        return _answered(answer, code)
+        return _answered(answer, code, "\n".join(told))
 
 
-def _answered(path: Path, code: int) -> RunResult:
-    """Return what the main process came to, or raise what it raised."""
-    if not path.exists():
-        return RunResult(code or 1, {"status": "failed"})
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if "error" not in found:
+def _answered(path: Path, code: int, told: str) -> RunResult:
+    """Return what the main process came to, or raise what it raised unless that came of what is told of another."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kind = getattr(errors, found.get("error", {}).get("type", ""), None)
+    meant = isinstance(kind, type) and issubclass(kind, MmxError)
+    if told:
+        print(f"error: {told}" if not meant else told, file=sys.stderr)
+    if meant:
+        raise kind(found["error"]["message"])
+    if "summary" in found:
         return RunResult(code, found["summary"])
-    kind, text = getattr(errors, found["error"]["type"], None), found["error"]["message"]
-    raise kind(text) if isinstance(kind, type) and issubclass(kind, MmxError) else ProcessError(text)
+    if "error" in found and not told:
+        raise ProcessError(found["error"]["message"])
+    summary = {"error": {"type": "ProcessError", "exit": code or 1, "message": told}} if told else {"status": "failed"}
+    return RunResult(code or 1, summary)

@@ -71,6 +71,11 @@ def test_the_layouts_there_are(verify: Verify, odd: list[str]) -> None:
     assert [(one["layout"], one["options"]["how"]) for one in listed] == [("halved", "halved")]
 
 
+def test_the_help_has_examples_and_fits_80_columns(verify: Verify) -> None:
+    shown = verify("--help").out
+    assert "Examples:\n    mmx verify " in shown and max(map(len, shown.splitlines())) <= 80
+
+
 @pytest.mark.parametrize(
     ("layouts", "said"),
     [("double", "did you mean 'doubled'?"), (" , ", "names none"), ("dp2", "(known: accumulate4, ")],

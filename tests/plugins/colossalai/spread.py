@@ -156,4 +156,4 @@ def alone(case: Case) -> Outcome:
     return found
 
 
-__all__ = ["SoloGroup", "Case", "Outcome", "alone", "train"]
+__all__ = ["Case", "Outcome", "SoloGroup", "alone", "train"]

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from spread import Arrays, Case, Outcome, alone, train
 
 from mmx.testing.ranks import Ranks
-from spread import Arrays, Case, Outcome, alone, train
 from toys.systems import SYSTEMS
 
 CLOSE = 1e-9

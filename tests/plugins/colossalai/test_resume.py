@@ -1,0 +1,104 @@
+"""A run that is saved under one layout goes on under any other, as if it had never changed."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from resumed import in_pool, run
+from safetensors.torch import load_file
+
+from mmx.run.ledger import Entry, read
+from mmx.testing.ranks import Ranks
+
+DP, TP, PP, ZERO = (), ("parallel.tensor=2",), ("parallel.pipeline=2",), ("parallel.zero=1",)
+STEPS = 8
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def entries(out: Path) -> list[Entry]:
+    return read(out / "run" / "ledger.jsonl")
+
+
+def last(out: Path) -> Path:
+    return out / "run" / "checkpoints" / (out / "run" / "last").read_text().strip()
+
+
+DROPOUT = "image_encoder.patch_dropout=0.5"
+CHAINS = {
+    "dp2, tp2, pp2, one": ((), [(2, DP), (2, TP), (2, PP), (1, ())]),
+    "tp2, pp2, one, tp2, with dropout": ((DROPOUT,), [(2, TP), (2, PP), (1, ()), (2, TP)]),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_run_goes_on_under_every_layout_as_if_it_had_never_changed(name: str, two: Ranks, tmp_path: Path) -> None:
+    options, legs = CHAINS[name]
+    pieces = ("train.micro_batches=2",)  # a pipeline needs them, and they decide the order of dropout
+    one = tmp_path / "one"
+    run(one, 0, 1, STEPS, *options, *pieces)
+    changing, answer = tmp_path / "changing", {}
+    for leg, (count, layout) in enumerate(legs):
+        first = (*options, *pieces) if leg == 0 else ()
+        whole = () if leg == 0 or count == 1 else ("parallel.tensor=1", "parallel.pipeline=1")
+        steps, given = 2 * (leg + 1), (*first, *whole, *layout)
+        answer = run(changing, 0, 1, steps, *given) if count == 1 else two(in_pool, changing, 2, steps, *given)[0]
+    assert (answer["status"], answer["step"]) == ("finished", STEPS)
+    for mine, theirs in zip(entries(changing), entries(one), strict=True):
+        assert (mine.step, mine.digest) == (theirs.step, theirs.digest)
+        assert mine.loss == pytest.approx(theirs.loss, rel=2e-6)
+    same_files(last(changing), last(one))
+    same_files(changing / "run" / "model", one / "run" / "model")
+
+
+def same_files(found: Path, wanted: Path) -> None:
+    names = {path.name for path in wanted.glob("*.safetensors")}
+    assert {path.name for path in found.glob("*.safetensors")} == names and names
+    for name in names - {"rng.safetensors"}:
+        mine, theirs = load_file(found / name), load_file(wanted / name)
+        assert mine.keys() == theirs.keys()
+        for key, value in theirs.items():
+            assert (mine[key].dtype, mine[key].shape) == (value.dtype, value.shape), key
+            assert float((mine[key].double() - value.double()).abs().max()) < 2e-5, key
+
+
+@pytest.mark.parametrize("options", [DP, ZERO, ("parallel.zero=2",), TP], ids=["dp2", "zero1", "zero2", "tp2"])
+def test_under_the_same_layout_it_goes_on_bit_for_bit(options: tuple[str, ...], two: Ranks, tmp_path: Path) -> None:
+    two(in_pool, tmp_path / "whole", 2, 4, DROPOUT, *options)
+    two(in_pool, tmp_path / "cut", 2, 2, DROPOUT, *options)
+    two(in_pool, tmp_path / "cut", 2, 4, *options)
+    assert entries(tmp_path / "cut") == entries(tmp_path / "whole")
+    for name in ("model", "objective", "optimizer", "rng"):
+        mine, theirs = (load_file(last(tmp_path / which) / f"{name}.safetensors") for which in ("cut", "whole"))
+        assert mine.keys() == theirs.keys()
+        assert all(mine[key].equal(value) for key, value in theirs.items()), name
+
+
+def test_from_zero_to_one_process_and_back(two: Ranks, tmp_path: Path) -> None:
+    """Half precision: the fp32 copies are what is saved, so nothing is rounded on the way."""
+    two(in_pool, tmp_path, 2, 2, *ZERO)
+    saved = load_file(last(tmp_path) / "model.safetensors")
+    assert all(value.dtype.itemsize == 4 for value in saved.values())
+    run(tmp_path, 0, 1, 3)
+    two(in_pool, tmp_path, 2, 4, *ZERO)
+    assert [entry.step for entry in entries(tmp_path)] == [1, 2, 3, 4]
+    assert entries(tmp_path)[-1].loss < entries(tmp_path)[0].loss
+
+
+@pytest.mark.parametrize("options", [DP, TP, (*PP, "train.micro_batches=2")], ids=["dp2", "tp2", "pp2"])
+def test_evaluation_gives_the_numbers_of_one_process(options: tuple[str, ...], two: Ranks, tmp_path: Path) -> None:
+    """2,895 names and pictures do not divide by two, and the model has only begun: ranks are close to one another."""
+    fast = ("optim.lr=0.02", "train.ema=0.5")
+    one = run(tmp_path / "one", 0, 1, 6, *fast, evaluate=True)["evaluations"]["unseen_artist"]
+    found = two(in_pool, tmp_path / "two", 2, 6, *fast, *options, evaluate=True)[0]["evaluations"]["unseen_artist"]
+    assert found.keys() == one.keys()
+    for name, number in one.items():
+        assert found[name]["count"] == number["count"]
+        assert found[name]["value"] == pytest.approx(number["value"], abs=1.5 / max(1, number["count"])), name
