@@ -66,8 +66,9 @@ def supervise(
         if culprit is None:
             return 0
         answer = next((one for one in unforced if one.rank == 0 and one.code), culprit)
-        silent = culprit.rank > 0 or culprit.code < 0  # rank 0 says itself why it fails, unless it is killed
-        if silent and culprit in unforced and (_failed(culprit) or answer is culprit):
+        # Rank 0 says itself why it fails or aborts, but not where it is killed or crashes.
+        unheard = culprit.rank > 0 or (culprit.code < 0 and culprit.code != -signal.SIGABRT)
+        if unheard and culprit in unforced and (_failed(culprit) or answer is culprit):
             say(_account(culprit, count, children.log(culprit.rank)))
         return 128 - answer.code if answer.code < 0 else answer.code
 

@@ -64,17 +64,18 @@ def _together(prepared: Prepared, count: int, say: Say) -> RunResult:
 
 
 def _answered(path: Path, code: int, told: str) -> RunResult:
-    """Return what the main process came to, or raise what it raised unless that came of what is told of another."""
+    """Return what the main process came to, or raise what it raised, unless another one's end was the reason."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    kind = getattr(errors, found.get("error", {}).get("type", ""), None)
-    meant = isinstance(kind, type) and issubclass(kind, MmxError)
+    error = _raised(found["error"]["type"], found["error"]["message"]) if "error" in found else None
+    lost = bool(told) and not isinstance(error, MmxError)
     if told:
-        print(f"error: {told}" if not meant else told, file=sys.stderr)
-    if meant:
-        raise kind(found["error"]["message"])
-    if "summary" in found:
-        return RunResult(code, found["summary"])
-    if "error" in found and not told:
-        raise ProcessError(found["error"]["message"])
-    summary = {"error": {"type": "ProcessError", "exit": code or 1, "message": told}} if told else {"status": "failed"}
-    return RunResult(code or 1, summary)
+        print(f"error: {told}" if lost else told, file=sys.stderr)
+    if error is not None and not lost:
+        raise error
+    failed = {"error": {"type": ProcessError.__name__, "exit": code, "message": told}} if told else {"status": "failed"}
+    return RunResult(code, found["summary"]) if "summary" in found else RunResult(code or 1, failed)
+
+
+def _raised(name: str, message: str) -> Exception:
+    kind: object = getattr(errors, name, None)
+    return kind(message) if isinstance(kind, type) and issubclass(kind, MmxError) else ProcessError(message)

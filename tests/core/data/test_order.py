@@ -70,3 +70,11 @@ def test_too_few_samples_are_refused() -> None:
     ):
         Order(3, 4, 0)
     assert Order(4, 4, 0).per_epoch == 1
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 6])
+def test_ranks_have_equal_consecutive_parts_of_every_step(ranks: int) -> None:
+    order = Order(samples=44, batch=6, seed=3)
+    shares = [list(order.tickets(2, 9, rank, ranks)) for rank in range(ranks)]
+    together = [[ticket for share in shares for ticket in share[step]] for step in range(7)]
+    assert together == list(order.tickets(2, 9))

@@ -1,23 +1,16 @@
 """What the processes of a run agree on before each step, with processes that are a list of what each has."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import permutations
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast, final
 
-import pytest
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from mmx.data.views import Bad, Loaded
-from mmx.errors import DataError, MmxError, TrainingError
 from mmx.learn.group import Group, SoloGroup
 from mmx.learn.objective import Objective
-from mmx.parts.batch import Batch, Pixels, Words
+from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
-from mmx.run import meeting
-from mmx.run.meeting import Here, Met, agree_on, meet, together
 from mmx.run.signals import Stop
 
 T = TypeVar("T")

@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,6 @@ from mmx.testing.ranks import Ranks
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "core" / "learn"), str(HERE.parents[1] / "toy")]
 
-collect_ignore = (
     [] if importlib.util.find_spec("colossalai") else ["test_equal.py", "test_resume.py", "test_refused.py"]
 )
 

@@ -151,7 +151,9 @@ def _read(pid: int, name: str) -> bytes:
 
 
 def _port(job: str) -> int:
-    return rendezvous(Place(0, 2, 0, "Slurm"), {"SLURM_JOB_ID": job, "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "x"})[1]
+    return rendezvous(Place(0, 2, 0, "Slurm"), {"SLURM_JOB_ID": job, "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "x"})[
+        1
+    ]
 
 
 def _is_free(port: int) -> bool:

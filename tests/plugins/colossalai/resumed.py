@@ -30,17 +30,13 @@ def run(out: Path, rank: int, count: int, steps: int, *options: str, evaluate: b
     folder = out / "run"
     there = folder.exists()
     engine = () if count == 1 else ('parallel.engine="colossalai"', 'parallel.device="cpu"')
-    request = RunRequest(
-        None if there else Path("quickstart_vit"),
-        (*(() if there else SMALL), *engine, *options, f"train.steps={steps}"),
-        unset=(
-            *(() if there else ("train.epochs", *(() if evaluate else ("evaluators",)))),
-            *(("parallel",) if there and count == 1 else ()),
-        ),
-        resume=str(folder) if there else None,
-        out=out,
-        name=None if there else "run",
-    )
+    left_out = ("train.epochs",) if evaluate else ("train.epochs", "evaluators")
+    given = (*engine, *options, f"train.steps={steps}")
+    if there:
+        unset = ("parallel",) if count == 1 else ()
+        request = RunRequest(None, given, unset, resume=str(folder), out=out)
+    else:
+        request = RunRequest(Path("quickstart_vit"), (*SMALL, *given), left_out, out=out, name="run")
     said: list[str] = []
     return {**api.run(prepare(request, said.append), said.append).summary, "said": said}
 
