@@ -29,6 +29,7 @@ from torch import Tensor
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.plugins import Plugins
 from mmx.recipe import load
+from mmx.run.build import engine_of
 from mmx.run.session import build_run
 from mmx_clip.convert import from_open_clip
 
@@ -75,7 +76,8 @@ class Ours:
         values = ["image_encoder.activation=gelu", "text_encoder.activation=gelu", "train.steps=10000"]
         values += ["parallel.device=cpu", f"parallel.compile={str(compiled).lower()}", f"data.batch={len(inputs.ids)}"]
         values += ["data.train.name=emoji", "data.train.split=train", 'data.train.styles=["noto"]']
-        built = build_run(load("clip_b32", tuple(values), (), plugins.registries), plugins)
+        recipe = load("clip_b32", tuple(values), (), plugins.registries)
+        built = build_run(recipe, plugins, engine_of(recipe, plugins.registries))
         self.objective, self._engine, self._optimizer = built.objective, built.engine, built.plan.optimizer
         self._engine.prepare(self.objective, self._optimizer)
         mask = torch.arange(CONTEXT) < torch.tensor(inputs.lengths)[:, None]

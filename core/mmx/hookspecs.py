@@ -28,6 +28,7 @@ def mmx_run_start(run: Run) -> None:
     """The run folder exists, the model is built, nothing is trained yet. An observer, like all hooks below.
 
     Observers see what happens and change nothing. An exception in one is reported once, by name, and the run goes on.
+    Where a run has several processes, they are called in the main one only.
     """
 
 

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +74,7 @@ def transformers_clip(activation: str) -> dict[str, object]:
     text = dict(hidden_size=24, intermediate_size=96, num_attention_heads=3, vocab_size=64, max_position_embeddings=6)
     same = dict(num_hidden_layers=2, hidden_act=activation)
     ends = dict(bos_token_id=62, eos_token_id=63, pad_token_id=0)
-    config = CLIPConfig(
+    config = cast(Any, CLIPConfig)(
         vision_config=vision | same,
         text_config=text | same | ends,
         projection_dim=20,

@@ -14,7 +14,7 @@ from mmx.cli.output import print_json
 from mmx.cli.words import Json, examples
 
 if TYPE_CHECKING:
-    from mmx.run.doctor import Finding
+    from mmx.doctor.finding import Finding
 
 WIDTH: Final = 80
 COLUMN: Final = 19
@@ -31,7 +31,7 @@ def doctor(json: Json = False) -> int:
     """Say what works on this machine, and what to do where it does not. The exit code is 1 if there is a problem."""
     from dataclasses import asdict
 
-    from mmx.run.doctor import examine
+    from mmx.doctor.examine import examine
 
     found = examine()
     problems = sum(finding.state == "problem" for finding in found)

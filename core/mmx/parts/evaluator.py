@@ -94,7 +94,7 @@ class Subject:
         counts: list[int] = self.group.gather(torch.tensor([len(rows)], device=rows.device)).tolist()
         most = max(counts)
         padded = torch.cat([rows, rows.new_zeros(most - len(rows), *rows.shape[1:])])
-        pieces = self.group.gather(padded).split(most)
+        pieces = self.group.gather(padded).unflatten(0, (self.group.size, most))
         return torch.cat([piece[:count] for piece, count in zip(pieces, counts, strict=True)])
 
 

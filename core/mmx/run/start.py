@@ -32,11 +32,13 @@ def start(prepared: Prepared, say: Say) -> RunResult:
     Raises:
         MmxError: the run could not start or could not go on; what was reached is in its folder.
     """
-    count = 1
-    if find(os.environ).size == 1 and not prepared.request.dry_run:
-        count = prepared.recipe.parallel.processes_here()
-    if count > 1:
+    count = prepared.recipe.parallel.processes_here() if find(os.environ).size == 1 else 1
+    if count > 1 and not prepared.request.dry_run:
         return _together(prepared, count, say)
+    if count > 1:
+        say(
+            f"a dry run starts no processes: the run would be {count}, what follows is one with the whole model and batch"
+        )
     from mmx.run import api
 
     return api.run(prepared, say)

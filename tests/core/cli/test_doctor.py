@@ -9,9 +9,9 @@ import pytest
 
 import throwaway
 from mmx import plugins
+from mmx.doctor import examine, installed
+from mmx.doctor.finding import Finding
 from mmx.entries import PluginEntry
-from mmx.run import doctor
-from mmx.run.doctor import Finding
 
 Mmx = Callable[..., Any]
 PATH = "/a/path/" + "that/goes/on/" * 12
@@ -37,7 +37,7 @@ def faulty(mmx: Mmx, monkeypatch: pytest.MonkeyPatch) -> Mmx:
 
 
 def finds(monkeypatch: pytest.MonkeyPatch, *found: Finding) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda: list(found))
+    monkeypatch.setattr(examine, "examine", lambda: list(found))
 
 
 def test_a_machine_that_is_well(mmx: Mmx, well: None) -> None:
@@ -72,7 +72,7 @@ def test_a_torch_that_cannot_be_imported(mmx: Mmx, well: None, monkeypatch: pyte
 def test_a_missing_package_is_shown_with_the_line_that_installs_it(
     mmx: Mmx, well: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "version", lambda package: "not installed")
+    monkeypatch.setattr(installed, "version", lambda package: "not installed")
     done = mmx("doctor")
     assert done.code == 0
     assert (

@@ -52,7 +52,16 @@ def test_commands_that_need_no_torch(tmp_path: Path, arguments: tuple[str, ...],
     assert not modules_of(tmp_path, *arguments, code=code) & set(HEAVY)
 
 
-@pytest.mark.parametrize("arguments", [("run", "--help"), ("recipe", "--help"), ("plugins", "show", "--help")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--help"),
+        ("doctor", "--help"),
+        ("verify", "--help"),
+        ("recipe", "--help"),
+        ("plugins", "show", "--help"),
+    ],
+)
 def test_help_loads_no_plugins(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     found = modules_of(tmp_path, *arguments)
     assert not found & {*HEAVY, "rich", "tree_sitter", "mmx.registry", "mmx.plugins", "mmx.recipe"}

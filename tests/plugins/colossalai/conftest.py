@@ -9,9 +9,6 @@ from mmx.testing.ranks import Ranks
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "core" / "learn"), str(HERE.parents[1] / "toy")]
 
-    [] if importlib.util.find_spec("colossalai") else ["test_equal.py", "test_resume.py", "test_refused.py"]
-)
-
 
 @pytest.fixture(scope="session")
 def two() -> Iterator[Ranks]:

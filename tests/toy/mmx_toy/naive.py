@@ -31,7 +31,7 @@ def make_naive(kind: str) -> None:
         checkpoint.Store.write = _in_place
 
 
-def _from_the_start(self: Order, start: int, steps: int) -> Iterator[list[Ticket]]:
+def _from_the_start(self: Order, start: int, steps: int, rank: int = 0, ranks: int = 1) -> Iterator[list[Ticket]]:
     for step in range(start, steps):
         epoch, first = self.place(step - start)
         yield [Ticket(index, epoch) for index in self.permutation(epoch)[first : first + self.batch]]

@@ -1,0 +1,1 @@
+"""``mmx doctor``: what this machine and installation can do. Torch is imported inside functions only."""
