@@ -137,7 +137,7 @@ def test_completion_knows_the_commands() -> None:
 
 
 class Spy:
-    """Stands for ``mmx.run.api`` and ``mmx.run.prepare``."""
+    """Stands for ``mmx.run.start`` and ``mmx.run.prepare``."""
 
     def __init__(self) -> None:
         self.request: RunRequest | None = None
@@ -154,11 +154,11 @@ class Spy:
 
 @pytest.fixture
 def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
-    from mmx.run import api, prepare
+    from mmx.run import prepare, start
 
     made = Spy()
     monkeypatch.setattr(prepare, "prepare", made.prepare)
-    monkeypatch.setattr(api, "run", made.run)
+    monkeypatch.setattr(start, "start", made.run)
     return made
 
 

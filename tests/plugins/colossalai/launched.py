@@ -1,6 +1,7 @@
 """Starts ``mmx run`` as users and launchers do, in sessions of their own, and finds every process that is left of it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -73,8 +74,8 @@ class Command:
         found: dict[int, int] = {}
         for pid in left(self.out):
             if b"mmx.run.child" in _read(pid, "cmdline"):
-                variables = dict(each.partition(b"=")[::2] for each in _read(pid, "environ").split(b"\0"))
-                found[int(variables[b"RANK"])] = pid
+                (rank,) = re.findall(rb"(?<![^\0])RANK=(\d+)", _read(pid, "environ"))
+                found[int(rank)] = pid
         return found
 
 
