@@ -183,6 +183,10 @@ class EngineConfig(PartConfig):
         """
         yield from ()
 
+    def divides(self) -> bool:
+        """Say whether ``refuse`` has something to look at."""
+        return False
+
     def refuse(self, objective: Objective) -> None:
         """Check that an objective can be divided as these options say. It may have no memory yet (meta device).
 

@@ -123,6 +123,10 @@ class ColossalConfig(EngineConfig):
             )
 
     @override
+    def divides(self) -> bool:
+        return self.model_processes > 1
+
+    @override
     def refuse(self, objective: Objective) -> None:
         from mmx_colossalai.refusals import refuse
 

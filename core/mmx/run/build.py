@@ -12,7 +12,7 @@ from mmx.data.order import Order
 from mmx.data.views import ImageView, Reader, TextView, needed
 from mmx.errors import MmxError, PluginError, RecipeError
 from mmx.learn.accumulate import inexact
-from mmx.learn.group import Group
+from mmx.learn.group import Group, SoloGroup
 from mmx.learn.model import Model
 from mmx.learn.norm import group_batch_norms
 from mmx.learn.objective import Objective
@@ -162,6 +162,19 @@ def objective_of(recipe: Recipe, registries: Registries, model: Model, sizes: Si
     if not any(p.requires_grad for p in objective.parameters()):
         raise RecipeError("nothing is trained: every tower is frozen and no other part has parameters")
     return objective
+
+
+def refuse_division(recipe: Recipe, registries: Registries) -> None:
+    """Check, on shapes alone, that the parts can be divided as the engine's options say.
+
+    Raises:
+        RecipeError: they cannot, or do not fit together.
+    """
+    read = reading(recipe, registries)
+    with meta():
+        model, sizes = model_of(recipe, registries, read)
+        objective = objective_of(recipe, registries, model, sizes, SoloGroup())
+    recipe.parallel.refuse(objective)
 
 
 def refuse_unequal(recipe: Recipe, engine: Engine) -> None:

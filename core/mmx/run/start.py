@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mmx import errors
-from mmx.errors import MmxError
+from mmx.errors import MmxError, RecipeError
 from mmx.run.child import Job
 from mmx.run.place import find
 from mmx.run.prepare import Prepared
@@ -34,6 +34,7 @@ def start(prepared: Prepared, say: Say) -> RunResult:
     """
     count = prepared.recipe.parallel.processes_here() if find(os.environ).size == 1 else 1
     if count > 1 and not prepared.request.dry_run:
+        _refuse_division(prepared)
         return _together(prepared, count, say)
     if count > 1:
         say(
@@ -42,6 +43,19 @@ def start(prepared: Prepared, say: Say) -> RunResult:
     from mmx.run import api
 
     return api.run(prepared, say)
+
+
+def _refuse_division(prepared: Prepared) -> None:
+    """Refuse a layout that the parts do not allow, before processes start and import for many seconds."""
+    if not prepared.recipe.parallel.divides():
+        return
+    from mmx.run.build import refuse_division
+    from mmx.run.findings import located
+
+    try:
+        refuse_division(prepared.recipe, prepared.plugins.registries)
+    except RecipeError as error:
+        raise located(error, prepared.recipe) from error
 
 
 def _together(prepared: Prepared, count: int, say: Say) -> RunResult:

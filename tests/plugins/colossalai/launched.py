@@ -19,7 +19,13 @@ from mmx.run.place import Place, rendezvous
 
 PATIENCE: Final = 180.0
 """Seconds after which a test that waits gives up."""
-NEW: Final = (*SMALL[:-2], "checkpoint.every_steps=2", "train.log_every=1", "trackers.report.enabled=false")
+NEW: Final = (
+    *SMALL[:-2],
+    "checkpoint.every_steps=2",
+    "checkpoint.keep_last=9",
+    "train.log_every=1",
+    "trackers.report.enabled=false",
+)
 """Options of a new run; the terminal is told of it."""
 TWO: Final = ('parallel.engine="colossalai"', 'parallel.device="cpu"', "parallel.processes=2")
 MMX: Final = (sys.executable, "-m", "mmx")
