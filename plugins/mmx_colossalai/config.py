@@ -158,6 +158,8 @@ class ColossalConfig(EngineConfig):
             "tp2": _layout(2, tensor=2),
             "sp2": _layout(2, tensor=2, sequence="split_gather"),
             "pp2": _layout(2, 4, pipeline=2),
+            "dp2xbf16": _layout(2, precision="bf16"),
+            "pp2xbf16": _layout(2, 4, precision="bf16", pipeline=2),
             "zero1x2": _layout(2, zero=1),
             "zero2x2": _layout(2, zero=2),
             "dp2xaccumulate2": _layout(2, 2),
@@ -198,9 +200,8 @@ def visible_gpus() -> int:
 
 def _layout(processes: int, micro_batches: int = 1, **options: str | int) -> Layout:
     precision = "bf16" if options.get("zero") else "fp32"
-    return Layout(
-        {**options, "processes": processes, "device": "cpu", "precision": precision}, processes, micro_batches
-    )
+    same: dict[str, str | int] = {"processes": processes, "device": "cpu", "precision": precision}
+    return Layout({**same, **options}, processes, micro_batches)
 
 
 def _version(distribution: str) -> str:

@@ -38,6 +38,8 @@ class Task:
     micro_batches: int
     plugins: tuple[str, ...] = ()
     """Plugin files."""
+    double: bool = False
+    """Whether it computes in fp64; the engine's precision must then be "fp32", which casts nothing."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,16 @@ def measure(task: Task) -> Outcome | Refusal | None:
 def _taken(task: Task) -> Outcome | None:
     plugins = Plugins(files=tuple(map(Path, task.plugins)), say=lambda text: None)
     recipe = load(task.recipe, (), (), plugins.registries)
-    return _measured(recipe, plugins, build.engine_of(recipe, plugins.registries), task.micro_batches)
+    return _measured(recipe, plugins, build.engine_of(recipe, plugins.registries), task)
 
 
-def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, micro_batches: int) -> Outcome | None:
+def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, task: Task) -> Outcome | None:
+    dtype = torch.float64 if task.double else torch.float32
     read = build.reading(recipe, plugins.registries)
     torch.manual_seed(recipe.seed)
     model, sizes = build.model_of(recipe, plugins.registries, read)
-    objective = build.objective_of(recipe, plugins.registries, model, sizes, engine.group).to(engine.device).train()
-    build.divide_norms(objective, engine.group, micro_batches)
+    objective = build.objective_of(recipe, plugins.registries, model, sizes, engine.group).to(engine.device, dtype).train()
+    build.divide_norms(objective, engine.group, task.micro_batches)
     parameters, _ = build.parameters_of(model)
     optim = recipe.optim
     optimizer = adamw(objective, optim.lr, optim.betas, optim.eps, optim.weight_decay)
@@ -93,13 +96,13 @@ def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, micro_batches: i
     for step in range(recipe.train.steps or 1):
         batch = _batch(recipe, plugins, objective, read, step)
         rows = batch.chunk(engine.group.size)[engine.group.rank]
-        engine.backward(rows.to(engine.device), micro_batches)
+        engine.backward(rows.to(engine.device), task.micro_batches)
         losses.append(_loss(objective))
-        gradients.append(_arrays(engine.gradients()))
+        gradients.append(_arrays(engine.gradients(), dtype))
         engine.clip(optim.clip)
         engine.step()
         objective.after_step(rows.to(engine.device))
-    weights = _arrays(engine.weights())
+    weights = _arrays(engine.weights(), dtype)
     if not engine.main:
         return None
     return Outcome(engine.describe(), parameters, tuple(losses), tuple(gradients), weights)
@@ -121,5 +124,5 @@ def _loss(objective: Objective) -> float:
     return sum(weights[name] * float(group.sum(value)) / group.size for name, value in objective.parts.items())
 
 
-def _arrays(tensors: Mapping[str, Any]) -> Arrays:
-    return {name: value.detach().cpu().float().numpy().copy() for name, value in tensors.items()}
+def _arrays(tensors: Mapping[str, Any], dtype: torch.dtype) -> Arrays:
+    return {name: value.detach().cpu().to(dtype).numpy().copy() for name, value in tensors.items()}

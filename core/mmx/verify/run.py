@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, final
@@ -15,7 +17,7 @@ from mmx.recipe.schema import Recipe
 from mmx.recipe.write import to_toml
 from mmx.registry import Registries
 from mmx.testing.check import BrokenError
-from mmx.verify.compare import BOUNDS, Comparison, compare
+from mmx.verify.compare import BOUNDS, EXACT, Comparison, compare
 from mmx.verify.measure import Outcome, Refusal, Task
 from mmx.verify.plan import Precision, Trial, alone, placed
 from mmx.verify.pools import Pools
@@ -31,6 +33,18 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Exact:
+    """What came of a layout in fp64."""
+
+    comparison: Comparison | None = None
+    """With one process in fp64."""
+    seconds: float = 0.0
+    """Of the layout."""
+    reason: str = ""
+    """Why nothing was compared."""
+
+
+@dataclass(frozen=True)
 class Row:
     """What came of a layout."""
 
@@ -43,6 +57,8 @@ class Row:
     """Why it is refused or failed."""
     traceback: str = ""
     """Of a failure."""
+    exact: Exact | None = None
+    """Of a layout that differs in fp32, by an amount that rounding may have come to."""
 
     @property
     def good(self) -> bool:
@@ -72,12 +88,11 @@ def verify(
     """
     rows: list[Row] = []
     with Pools() as pools, TemporaryDirectory(prefix="mmx-verify-") as folder:
-        bench = _Bench(recipe, tuple(str(file.absolute()) for file in files), Path(folder), pools)
+        bench = _Bench(recipe, registries, tuple(str(file.absolute()) for file in files), Path(folder), pools)
         references: dict[Precision, Reference] = {}
         for trial in wanted:
             if trial.precision not in references:
-                engine = alone(registries, trial.precision)
-                references[trial.precision] = bench.reference(engine, trial.precision)
+                references[trial.precision] = bench.reference(trial.precision)
                 hear(references[trial.precision])
         for trial in wanted:
             rows.append(bench.row(trial, references[trial.precision].outcome))
@@ -85,21 +100,38 @@ def verify(
     return rows
 
 
+def judged(comparison: Comparison, exact: Exact | None) -> Literal["equal", "DIFFERS"]:
+    """Say whether a layout comes to the same as one process: in its own precision, or else in fp64."""
+    found = comparison if exact is None or exact.comparison is None else exact.comparison
+    return "equal" if found.equal else "DIFFERS"
+
+
+def rounds(comparison: Comparison, precision: Precision) -> bool:
+    """Return whether rounding alone may have made a layout differ, which fp64 tells.
+
+    In bf16 it is not asked: an engine may keep its weights in pieces there, which fp32 and fp64 would not show.
+    """
+    return precision == "fp32" and not comparison.equal and math.isfinite(comparison.largest)
+
+
 @final
 class _Bench:
     """Takes the steps of one recipe under one engine after another."""
 
-    def __init__(self, recipe: Recipe, files: tuple[str, ...], folder: Path, pools: Pools) -> None:
+    def __init__(
+        self, recipe: Recipe, registries: Registries, files: tuple[str, ...], folder: Path, pools: Pools
+    ) -> None:
         self._recipe = recipe
+        self._registries = registries
         self._files = files
         self._folder = folder
         self._pools = pools
 
-    def reference(self, engine: EngineConfig, precision: Precision) -> Reference:
+    def reference(self, precision: Precision) -> Reference:
         """Take them on one process."""
         started = time.monotonic()
         try:
-            found = self._measure(f"one-{precision}", engine, 1, 1)
+            found = self._one(precision)
         except BrokenError as error:
             raise MmxError(
                 f"the tiny form of the recipe fails on one process ({precision}): {_last(error)}\n"
@@ -116,22 +148,54 @@ class _Bench:
         if refused:
             return Row(trial, "refused", 0.0, reason="; ".join(refused))
         try:
-            found = self._measure(trial.name, trial.engine, trial.micro_batches, trial.processes)
+            found = self._many(trial)
         except BrokenError as error:
             return Row(trial, "failed", time.monotonic() - started, reason=_last(error), traceback=str(error))
         seconds = time.monotonic() - started
         if isinstance(found, Refusal):
             return Row(trial, "refused", seconds, reason=found.reason)
         comparison = compare(found, expected, BOUNDS[trial.precision])
-        return Row(trial, "equal" if comparison.equal else "DIFFERS", seconds, found, comparison)
+        exact = self._exact(trial) if rounds(comparison, trial.precision) else None
+        return Row(trial, judged(comparison, exact), seconds, found, comparison, exact=exact)
+
+    def _exact(self, trial: Trial) -> Exact:
+        """Take them under a layout in fp64, and compare with one process in fp64."""
+        expected = self._expected
+        if isinstance(expected, str):
+            return Exact(reason=f"one process: {expected}")
+        started = time.monotonic()
+        found = self._in_fp64(trial)
+        seconds = time.monotonic() - started
+        if isinstance(found, str):
+            return Exact(seconds=seconds, reason=found)
+        return Exact(compare(found, expected, EXACT), seconds)
+
+    @cached_property
+    def _expected(self) -> Outcome | str:
+        """What one process comes to in fp64, or why to nothing."""
+        return self._in_fp64(None)
+
+    def _in_fp64(self, trial: Trial | None) -> Outcome | str:
+        try:
+            found = self._one("fp32", True) if trial is None else self._many(trial, True)
+        except BrokenError as error:
+            return _last(error)
+        return found.reason if isinstance(found, Refusal) else found
 
     def _refusals(self, trial: Trial) -> list[tuple[str, str]]:
         return list(trial.engine.refusals(self._recipe.data.batch, trial.micro_batches))
 
-    def _measure(self, name: str, engine: EngineConfig, micro_batches: int, processes: int) -> Outcome | Refusal:
+    def _one(self, precision: Precision, double: bool = False) -> Outcome | Refusal:
+        return self._pools.measure(self._task(f"one-{precision}", alone(self._registries, precision), 1, double), 1)
+
+    def _many(self, trial: Trial, double: bool = False) -> Outcome | Refusal:
+        task = self._task(trial.name, trial.engine, trial.micro_batches, double)
+        return self._pools.measure(task, trial.processes)
+
+    def _task(self, name: str, engine: EngineConfig, micro_batches: int, double: bool) -> Task:
         file = self._folder / f"{name}.toml"
         file.write_text(to_toml(placed(self._recipe, engine, micro_batches)), encoding="utf-8")
-        return self._pools.measure(Task(str(file), micro_batches, self._files), processes)
+        return Task(str(file), micro_batches, self._files, double)
 
 
 def _last(error: BrokenError) -> str:

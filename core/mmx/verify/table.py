@@ -15,11 +15,12 @@ from mmx.verify.plan import Trial
 
 if TYPE_CHECKING:  # they import torch
     from mmx.verify.compare import Bounds, Comparison, Gap
-    from mmx.verify.run import Reference, Row
+    from mmx.verify.run import Exact, Reference, Row
 
 WIDTH: Final = 80
 COLUMN: Final = 20
 """Of the layouts' names."""
+_KINDS: Final = ("loss", "gradients", "weights")
 
 
 def what(recipe: Recipe, parameters: int) -> str:
@@ -65,7 +66,7 @@ def lines(row: Row, told: dict[str, str] | None = None) -> str:
         return "\n".join([f"{head}  {row.result}:", *_pieces(row.reason)])
     found = row.comparison
     gaps = f"{_short(found.loss, 8)} {_short(found.gradients, 9)} {_short(found.weights, 8)}"
-    notes = [line for note in _notes(found) for line in _pieces(note)]
+    notes = [line for note in (*_notes(row, found), *_exact(row, found)) for line in _pieces(note)]
     return "\n".join([f"{head} {gaps}  {row.result:<7} {row.seconds:>5.1f} s", *notes])
 
 
@@ -108,25 +109,52 @@ def plain_row(row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {"result": row.result, "seconds": row.seconds}
     if row.outcome is not None and row.comparison is not None:
         found |= {"engine": row.outcome.describes, "losses": _finite(row.outcome.losses)}
-        for key in ("loss", "gradients", "weights"):
-            gap: Gap = getattr(row.comparison, key)
-            found[key] = {**asdict(gap), "value": _number(gap.value), "bound": getattr(row.comparison.bounds, key)}
+        found |= _plain_gaps(row.comparison)
+        if row.exact is not None:
+            found["fp64"] = _plain_exact(row.exact)
     else:
         found |= {"reason": row.reason, "traceback": row.traceback}
     return {**plain_trial(row.trial), **found}
+
+
+def _plain_gaps(found: Comparison) -> dict[str, Any]:
+    gaps: dict[str, Gap] = {key: getattr(found, key) for key in _KINDS}
+    return {
+        key: {**asdict(gap), "value": _number(gap.value), "bound": getattr(found.bounds, key)}
+        for key, gap in gaps.items()
+    }
+
+
+def _plain_exact(exact: Exact) -> dict[str, Any]:
+    gaps = {"reason": exact.reason} if exact.comparison is None else _plain_gaps(exact.comparison)
+    return {"seconds": exact.seconds, **gaps}
 
 
 def _options(trial: Trial) -> dict[str, Any]:
     return {"engine": trial.engine.name, **trial.options}
 
 
-def _notes(found: Comparison) -> Iterator[str]:
-    """Say which gradient is furthest off, and of what else is too far off which is."""
+def _notes(row: Row, found: Comparison) -> Iterator[str]:
+    """Say which gradient is furthest off and, of what else is too far off where they differ, which is."""
     for key in ("gradients", "weights", "loss"):
         gap: Gap = getattr(found, key)
-        if gap.value and (key == "gradients" or key in found.beyond):
+        if gap.value and (key == "gradients" or (key in found.beyond and not row.good)):
             what = f"{key.removesuffix('s') if gap.name else key} {gap.name}".strip()
             yield f"{what}{f' at step {gap.step}' if gap.step else ''}{f': {gap.why}' if gap.why else ''}"
+
+
+def _exact(row: Row, found: Comparison) -> Iterator[str]:
+    """Say what came of it in fp64."""
+    if row.exact is None:
+        return
+    exact = row.exact.comparison
+    if exact is None:
+        yield f"in fp64, which tells rounding from errors, it cannot run: {row.exact.reason}"
+    elif exact.equal:
+        yield f"rounding in fp32 came to {_digits(found.largest)} here; in fp64 it is equal to {_digits(exact.largest)}"
+    else:
+        gaps = ", ".join(f"{key} {_digits(getattr(exact, key).value)}" for key in _KINDS)
+        yield f"in fp64 too: {gaps}; at most {exact.bounds.gradients:g}"
 
 
 def _name(trial: Trial) -> str:
@@ -135,7 +163,11 @@ def _name(trial: Trial) -> str:
 
 
 def _short(gap: Gap, width: int) -> str:
-    return f"{f'{gap.value:.1e}' if gap.value else '0':>{width}}"
+    return f"{_digits(gap.value):>{width}}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.1e}" if value else "0"
 
 
 def _finite(values: Sequence[float]) -> list[float | str]:

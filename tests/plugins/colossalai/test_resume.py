@@ -12,6 +12,7 @@ from mmx.run.ledger import Entry, read
 from mmx.testing.ranks import Ranks
 
 DP, TP, PP, ZERO = (), ("parallel.tensor=2",), ("parallel.pipeline=2",), ("parallel.zero=1",)
+HALF = ('parallel.precision="bf16"',)
 STEPS = 8
 
 
@@ -69,7 +70,9 @@ def same_files(found: Path, wanted: Path) -> None:
             assert float((mine[key].double() - value.double()).abs().max()) < 2e-5, key
 
 
-@pytest.mark.parametrize("options", [DP, ZERO, ("parallel.zero=2",), TP], ids=["dp2", "zero1", "zero2", "tp2"])
+@pytest.mark.parametrize(
+    "options", [DP, HALF, ZERO, ("parallel.zero=2",), TP], ids=["dp2", "bf16", "zero1", "zero2", "tp2"]
+)
 def test_under_the_same_layout_it_goes_on_bit_for_bit(options: tuple[str, ...], two: Ranks, tmp_path: Path) -> None:
     two(in_pool, tmp_path / "whole", 2, 4, DROPOUT, *options)
     two(in_pool, tmp_path / "cut", 2, 2, DROPOUT, *options)
