@@ -1,6 +1,5 @@
 """An objective that has been divided over processes: its parts, and the whole of them."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast, final
@@ -11,6 +10,7 @@ from torch import Tensor
 from mmx.learn.objective import Objective
 from mmx.parts.sharding import Stack
 from mmx_colossalai.mesh import Mesh
+from mmx_colossalai.noise import quiet
 from mmx_colossalai.pipeline import Pipeline
 from mmx_colossalai.policy import mark_partial, slices
 from mmx_colossalai.refusals import refuse
@@ -64,8 +64,7 @@ class Division:
         if mesh.stages > 1:
             lay_out(objective, mesh)
         exact = apart(optimizer, torch.bfloat16) if self._zero else None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             self.wrapped, wrapped, *_ = booster.boost(objective, optimizer)
         if mesh.data_size == 1 and self.wrapped.use_ddp:  # nobody to average with, and no waiting for every gradient
             self.wrapped.module, self.wrapped.use_ddp = self.wrapped.module.module, False

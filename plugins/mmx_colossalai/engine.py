@@ -2,7 +2,6 @@
 
 import logging
 import os
-import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any, TypeVar, cast, final
@@ -23,6 +22,7 @@ from mmx.parts.sharding import Stack
 from mmx.run.place import Place, find
 from mmx_colossalai.config import ColossalConfig
 from mmx_colossalai.mesh import Mesh, meet
+from mmx_colossalai.noise import quiet
 
 T = TypeVar("T")
 
@@ -91,11 +91,12 @@ class ColossalEngine(Engine):
     @override
     def backward(self, batch: Batch, micro_batches: int) -> None:
         division = self._division
-        if division.pipeline is not None:
-            division.pipeline.backward(batch, micro_batches, division.update)
-        else:
-            accumulate(self, self._objective, batch, micro_batches)
-        division.update.average()
+        with quiet():
+            if division.pipeline is not None:
+                division.pipeline.backward(batch, micro_batches, division.update)
+            else:
+                accumulate(self, self._objective, batch, micro_batches)
+            division.update.average()
 
     def features(self, batch: Batch) -> Features:
         """Run the objective for features, without gradient and without its wrappers."""
@@ -117,7 +118,8 @@ class ColossalEngine(Engine):
 
     @override
     def step(self) -> bool:
-        self._division.step()
+        with quiet():
+            self._division.step()
         return True
 
     @override
@@ -191,8 +193,7 @@ def _booster(config: ColossalConfig, precision: str, zero: int, device: torch.de
     # The import takes seconds and warns of what mmx does not use.
     for name in ("colossalai", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         from colossalai.booster import Booster
         from colossalai.booster.plugin import HybridParallelPlugin
 

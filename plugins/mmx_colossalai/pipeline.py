@@ -6,7 +6,6 @@ A pipeline's own loss is a mean over micro-batches, whose negatives would be tho
 backward, and the last stage's scalar is the sum of features times their gradients, plus the Mean losses' part.
 """
 
-import warnings
 from types import MethodType
 from typing import Any, cast, final
 
@@ -65,11 +64,6 @@ class Pipeline:
         scheduler, count = self._booster.plugin.scheduler, len(self._parts)
         scheduler.num_microbatches, scheduler.microbatch_size, scheduler.last_batch_size = count, 1, None
         index = torch.arange(count, device=self._mesh.device)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of how ColossalAI uses torch
-            self._execute(index, count, optimizer)
-
-    def _execute(self, index: Tensor, count: int, optimizer: Any) -> None:
         self._booster.execute_pipeline(
             iter([{"index": index}]),
             self._wrapped,

@@ -30,9 +30,13 @@ def start(prepared: Prepared, say: Say) -> RunResult:
     """Train where a launcher put this process, or in as many processes of this machine as the recipe asks for.
 
     Raises:
+        RecipeError: a launcher started several processes for a dry run.
         MmxError: the run could not start or could not go on; what was reached is in its folder.
     """
-    count = prepared.recipe.parallel.processes_here() if find(os.environ).size == 1 else 1
+    place = find(os.environ)
+    if place.size > 1 and prepared.request.dry_run:
+        raise RecipeError(f"{place.launcher} started {place.size} processes, but a dry run is one: start mmx alone")
+    count = prepared.recipe.parallel.processes_here() if place.size == 1 else 1
     if count > 1 and not prepared.request.dry_run:
         _refuse_division(prepared)
         return _together(prepared, count, say)

@@ -81,16 +81,18 @@ def _taken(task: Task) -> Outcome | None:
 
 
 def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, task: Task) -> Outcome | None:
-    dtype = torch.float64 if task.double else torch.float32
     read = build.reading(recipe, plugins.registries)
     torch.manual_seed(recipe.seed)
     model, sizes = build.model_of(recipe, plugins.registries, read)
-    objective = build.objective_of(recipe, plugins.registries, model, sizes, engine.group).to(engine.device, dtype).train()
+    objective = build.objective_of(recipe, plugins.registries, model, sizes, engine.group).to(engine.device).train()
+    if task.double:
+        objective.double()  # before the optimizer is made and the engine wraps it; gradients and states follow
     build.divide_norms(objective, engine.group, task.micro_batches)
     parameters, _ = build.parameters_of(model)
     optim = recipe.optim
     optimizer = adamw(objective, optim.lr, optim.betas, optim.eps, optim.weight_decay)
     engine.prepare(objective, optimizer)
+    dtype = torch.float64 if task.double else torch.float32
     losses: list[float] = []
     gradients: list[Arrays] = []
     for step in range(recipe.train.steps or 1):

@@ -109,7 +109,8 @@ def judged(comparison: Comparison, exact: Exact | None) -> Literal["equal", "DIF
 def rounds(comparison: Comparison, precision: Precision) -> bool:
     """Return whether rounding alone may have made a layout differ, which fp64 tells.
 
-    In bf16 it is not asked: an engine may keep its weights in pieces there, which fp32 and fp64 would not show.
+    In bf16 it is not asked: the engine casts there, whatever the objective is in. What is missing, has another shape or
+    is not a number is no rounding.
     """
     return precision == "fp32" and not comparison.equal and math.isfinite(comparison.largest)
 

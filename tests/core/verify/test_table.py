@@ -2,13 +2,17 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+import pytest
 
 from mmx.config import EngineConfig
 from mmx.verify import table
-from mmx.verify.compare import BOUNDS, compare
+from mmx.verify.compare import BOUNDS, EXACT, compare
 from mmx.verify.plan import Trial
-from mmx.verify.run import Reference, Row
+from mmx.verify.run import Exact, Reference, Row, judged
 from outcomes import changed, later, outcome
 
 LONG = "model.image_encoder." + "layers.11.attention." * 5 + "weight"
@@ -22,6 +26,14 @@ def row(name: str = "tp2xdp2", **changes: Any) -> Row:
     found = outcome(**changes)
     compared = compare(found, outcome(), BOUNDS["bf16"])
     return Row(trial(name), "equal" if compared.equal else "DIFFERS", 123.4, found, compared)
+
+
+def again(factor: float) -> Row:
+    """Return a layout in fp32 that differs, a gradient of which is scaled in fp64."""
+    found = outcome(gradients=later(lambda step: changed(step, "tower.bias", 1.5)))
+    scaled = outcome(gradients=later(lambda step: {**step, "scale": step["scale"].astype(np.float64) * factor}))
+    compared, exact = compare(found, outcome(), BOUNDS["fp32"]), Exact(compare(scaled, outcome(), EXACT), 2.0)
+    return Row(replace(trial(), precision="fp32"), judged(compared, exact), 1.0, found, compared, exact=exact)
 
 
 def width(text: str) -> int:
@@ -44,6 +56,25 @@ def test_a_row_that_differs_says_all_that_is_too_far_off() -> None:
     assert "  DIFFERS" in shown.splitlines()[0] and " inf " in shown.splitlines()[0]
     assert "\n  gradient scale at step 2\n  weight model.image_encoder." in shown
     assert " ".join(shown.split()).endswith("one process has none loss at step 2") and width(shown) <= 80
+
+
+def test_what_differs_in_fp32_and_not_in_fp64_is_equal_and_says_so() -> None:
+    first, *notes = table.lines(again(1 + 1e-12)).splitlines()
+    assert first == "tp2xdp2                     4 x 16        0   5.0e-01        0  equal     1.0 s"
+    assert notes == [
+        "  gradient tower.bias at step 2",
+        "  rounding in fp32 came to 5.0e-01 here; in fp64 it is equal to 1.0e-12",
+    ]
+
+
+def test_what_differs_in_fp64_too_says_by_how_much() -> None:
+    first, *notes = table.lines(again(1.25)).splitlines()
+    assert "  DIFFERS" in first and notes == [
+        "  gradient tower.bias at step 2",
+        "  in fp64 too: loss 0, gradients 2.5e-01, weights 0; at most 1e-09",
+    ]
+    stuck = table.lines(replace(again(1.25), exact=Exact(reason="RuntimeError: expected Float")))
+    assert stuck.endswith("cannot run: RuntimeError:\n    expected Float") and width(stuck) <= 80
 
 
 def test_a_refusal_has_its_reason_under_it_and_the_same_one_only_once() -> None:
@@ -86,5 +117,10 @@ def test_the_document_holds_numbers_that_are_not_finite_as_texts() -> None:
     assert found["losses"] == [3.0, "nan", 2.0]
     assert found["loss"] == {"value": "inf", "name": "", "step": 2, "why": "is not finite", "bound": 0.02}
     assert (found["layout"], found["processes"], found["micro_batches"]) == ("tp2xdp2", 4, 16)
+    assert "fp64" not in found
+    both = table.plain_row(again(1.25))
+    assert (both["gradients"]["value"], both["gradients"]["bound"]) == (pytest.approx(0.5), 1e-4)
+    assert (both["fp64"]["gradients"]["name"], both["fp64"]["gradients"]["bound"]) == ("scale", 1e-9)
+    assert both["fp64"]["seconds"] == 2.0 and both["fp64"]["gradients"]["value"] == pytest.approx(0.25)
     refused = table.plain_row(Row(trial(), "refused", 1.0, reason="no"))
     assert (refused["result"], refused["reason"]) == ("refused", "no")
