@@ -64,7 +64,7 @@ class Division:
         if mesh.stages > 1:
             lay_out(objective, mesh)
         exact = apart(optimizer, torch.bfloat16) if self._zero else None
-        with quiet():
+        with quiet(Warning):
             self.wrapped, wrapped, *_ = booster.boost(objective, optimizer)
         if mesh.data_size == 1 and self.wrapped.use_ddp:  # nobody to average with, and no waiting for every gradient
             self.wrapped.module, self.wrapped.use_ddp = self.wrapped.module.module, False

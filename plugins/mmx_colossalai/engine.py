@@ -193,7 +193,7 @@ def _booster(config: ColossalConfig, precision: str, zero: int, device: torch.de
     # The import takes seconds and warns of what mmx does not use.
     for name in ("colossalai", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with quiet():
+    with quiet(Warning):
         from colossalai.booster import Booster
         from colossalai.booster.plugin import HybridParallelPlugin
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet() -> Generator[None]:
-    """Leave out the warnings of what happens inside."""
+def quiet(category: type[Warning] = FutureWarning) -> Generator[None]:
+    """Leave out warnings of one kind; while a loss runs those of deprecation only, since it may have others to tell."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", category)
         yield
