@@ -21,7 +21,7 @@ from mmx.parts.engine import Engine
 from mmx.parts.sharding import Stack
 from mmx.run.place import Place, find
 from mmx_colossalai.config import ColossalConfig
-from mmx_colossalai.mesh import Mesh, meet
+from mmx_colossalai.mesh import Mesh, company, meet
 from mmx_colossalai.noise import quiet
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class ColossalEngine(Engine):
     @override
     def backward(self, batch: Batch, micro_batches: int) -> None:
         division = self._division
-        with quiet():
+        with quiet(), company():
             if division.pipeline is not None:
                 division.pipeline.backward(batch, micro_batches, division.update)
             else:
@@ -111,20 +111,22 @@ class ColossalEngine(Engine):
     @override
     def clip(self, norm: float | None) -> float:
         update = self._division.update
-        found = update.norm(self._division.shards.is_cut)
+        with company():
+            found = update.norm(self._division.shards.is_cut)
         if norm is not None and found > norm:
             update.scale(norm / (found + 1e-6))
         return found
 
     @override
     def step(self) -> bool:
-        with quiet():
+        with quiet(), company():
             self._division.step()
         return True
 
     @override
     def weights(self) -> dict[str, Tensor]:
-        return self._division.weights()
+        with company():
+            return self._division.weights()
 
     @override
     def gradients(self) -> dict[str, Tensor]:
@@ -132,7 +134,8 @@ class ColossalEngine(Engine):
 
     @override
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return self._division.optimizer_state(self.everyone), {"optimizer": "AdamW"}
+        with company():
+            return self._division.optimizer_state(self.everyone), {"optimizer": "AdamW"}
 
     @override
     def load(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
@@ -147,7 +150,8 @@ class ColossalEngine(Engine):
         if self.processes == 1:
             return [value]
         found: list[Any] = [None] * self.processes
-        dist.all_gather_object(found, value, group=self._plain)
+        with company():
+            dist.all_gather_object(found, value, group=self._plain)
         return cast("list[T]", found)
 
     @override

@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
@@ -10,7 +11,7 @@ from typing import Any, Final, TypeVar, cast
 import torch
 import torch.distributed as dist
 
-from mmx.errors import RecipeError
+from mmx.errors import RecipeError, TrainingError
 from mmx.run.place import Place, rendezvous
 
 T = TypeVar("T")
@@ -84,6 +85,25 @@ class Mesh:
         here = torch.empty(shape, dtype=dtype, device=self.device) if value is None else value.contiguous()
         dist.broadcast(here, src=self.of_stage(stage), group=self.pipeline)
         return here
+
+
+@contextmanager
+def company() -> Generator[None]:
+    """Say what it means where what connects the processes fails.
+
+    Raises:
+        TrainingError: another process has ended, or did not answer in time.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not (isinstance(error, dist.DistError) or "gloo" in text or "NCCL" in text or "Connection closed" in text):
+            raise
+        raise TrainingError(
+            "another process of this run has ended, or did not answer in time: see what it printed, then resume the "
+            f"run from its last checkpoint ({text.splitlines()[0][:200]})"
+        ) from error
 
 
 def meet(place: Place, device: torch.device, env: Mapping[str, str]) -> bool:

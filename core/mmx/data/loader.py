@@ -153,8 +153,9 @@ class Budget:
         """
         if epoch != self._epoch:
             self._epoch, self.in_epoch, self._shown = epoch, 0, []
-        self._shown += bad[: max(0, 3 - len(self._shown))]
-        self.in_epoch += len(bad)
+        truly = [sample for sample in bad if not sample.good]
+        self._shown += truly[: max(0, 3 - len(self._shown))]
+        self.in_epoch += len(truly)
         self.total += len(bad)
         for sample in bad:
             if sample.key not in self._said:

@@ -47,6 +47,8 @@ class Bad:
 
     key: str
     reason: str
+    good: bool = False
+    """Whether it could have been used, but ranks would have had unequal rows: skipped, and no reason to stop the run."""
 
 
 @dataclass(frozen=True)

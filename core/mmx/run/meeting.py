@@ -130,6 +130,6 @@ def _equal(engine: Engine, loaded: Loaded, rows: Sequence[_Told]) -> tuple[Loade
         keys=whole.keys[: count * len(rows)],
     )
     why = f"left out, since the {len(whole.keys)} good samples of the step do not divide over {len(rows)} ranks"
-    left = [Bad(key, why) for key in whole.keys[count * len(rows) :]]
+    left = [Bad(key, why, good=True) for key in whole.keys[count * len(rows) :]]
     mine = cut.chunk(len(rows))[engine.group.rank] if count else Batch({}, {})
     return Loaded(mine, loaded.bad), left

@@ -123,7 +123,7 @@ class Loop:
         except MmxError as found:
             error = found
         asked = loaded is None or not self._alone
-        return Here(row, loaded, self._why_stop() if asked else None, self._due(), error)
+        return Here(row, loaded, self._why_stop() if asked else None, self._due(self.step + 1), error)
 
     def _take(self, met: Met) -> None:
         """Take one step: gradients, update, clamp, teachers, queues, ledger."""
@@ -214,7 +214,7 @@ class Loop:
             if self._alone or isinstance(error, MmxError):  # else the others may not be here to save with
                 self._save(None)  # what cannot be measured is not lost
             raise
-        due = self._due() if self._alone else due
+        due = self._due(self.step) if self._alone else due
         if (ending or stop is not None or headline is not None or due) and self.step > self._saved:
             self._save(headline)
         return stop
@@ -237,9 +237,10 @@ class Loop:
         self.moments.save(self.step, values, headline)
         self._saved, self._saved_at = self.step, self.seconds
 
-    def _due(self) -> bool:
+    def _due(self, step: int) -> bool:
+        """Say whether a checkpoint is due after a step."""
         table = self.plan.recipe.checkpoint
-        by_steps = table.every_steps is not None and self.step - self._saved >= table.every_steps
+        by_steps = table.every_steps is not None and step - self._saved >= table.every_steps
         return by_steps or self.seconds - self._saved_at >= 60 * table.every_minutes
 
     def _why_stop(self) -> Stop | None:

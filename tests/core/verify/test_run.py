@@ -8,7 +8,7 @@ import pytest
 from mmx.verify.compare import BOUNDS, EXACT, Comparison, compare
 from mmx.verify.plan import Precision
 from mmx.verify.run import Exact, judged, rounds
-from outcomes import changed, later, outcome
+from outcomes import later, outcome
 
 
 def off(factor: float, precision: Literal["fp32", "bf16", "fp64"] = "fp32") -> Comparison:

@@ -48,8 +48,8 @@ def test_an_engine_that_errs_is_caught(verify: Verify, odd: list[str]) -> None:
     }
     assert rows["doubled"]["gradients"]["value"] == pytest.approx(1, rel=1e-3)
     assert rows["halved"]["gradients"]["value"] == pytest.approx(0.5, rel=1e-3)
-    assert rows["doubled"]["fp64"]["gradients"]["value"] == pytest.approx(1, rel=1e-9)
-    assert rows["halved"]["fp64"]["gradients"]["value"] == pytest.approx(0.5, rel=1e-9)
+    assert rows["doubled"]["fp64"]["gradients"]["value"] == pytest.approx(1, rel=1e-3)
+    assert rows["halved"]["fp64"]["gradients"]["value"] == pytest.approx(0.5, rel=1e-3)
     assert "fp64" not in rows["drops"] and "fp64" not in rows["right"]
     assert rows["drops"]["gradients"]["value"] == "inf" and rows["drops"]["gradients"]["why"] == "is missing"
     assert rows["refuses"]["reason"].endswith('the nearest layout: parallel.how = "right"')
