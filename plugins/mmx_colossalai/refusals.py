@@ -39,7 +39,7 @@ def refuse_cut(objective: Objective, tensor: int) -> None:
         if not counts:
             raise RecipeError(
                 f"parallel.tensor = {tensor}: the {name} ({type(tower).__name__}) has no block that says how it is cut, "
-                "so it can be data parallel only: set parallel.tensor = 1, or give its blocks a `cut` (docs/parallel.md)"
+                "so it can be data parallel only: set parallel.tensor = 1, or give its blocks a `cut` (docs/parallel-towers.md)"
             )
         wrong = [f"{what} = {count}" for what, count in counts if count % tensor]
         if wrong:
@@ -91,7 +91,7 @@ def refuse_stages(objective: Objective, stages: int) -> None:
             raise RecipeError(
                 f"parallel.pipeline = {stages}: the {name} ({type(tower).__name__}) does not say what comes before and "
                 "after its blocks, so it can be data parallel only: set parallel.pipeline = 1, or let it be a "
-                "mmx.parts.sharding.Staged (docs/parallel.md)"
+                "mmx.parts.sharding.Staged (docs/parallel-towers.md)"
             )
         if len(tower.layers) < stages:
             raise RecipeError(

@@ -15,7 +15,7 @@ from pages.markdown import cell, code, inline, prose, table
 from pages.parts import option_table
 
 CONFIG_CLASSES: Final = (
-    *("PartConfig", "EncoderConfig", "LossConfig", "DatasetConfig"),
+    *("PartConfig", "EncoderConfig", "LossConfig", "DatasetConfig", "EngineConfig"),
     *("TransformConfig", "EvaluatorConfig", "TrackerConfig", "Table", "Slot"),
 )
 VALUES: Final[dict[str, tuple[str, ...]]] = {
