@@ -10,6 +10,7 @@ from mmx.errors import RecipeError
 from mmx.learn.objective import Objective
 from mmx.parts.loss import Loss
 from mmx.parts.sharding import Stack, Staged, cut_of
+from mmx.run.wording import counted
 from mmx_colossalai.stages import TOWERS
 
 
@@ -46,7 +47,7 @@ def refuse_cut(objective: Objective, tensor: int) -> None:
             common = gcd(*(count for _, count in counts))
             near = min((n for n in range(1, common + 1) if common % n == 0), key=lambda n: (abs(n - tensor), n))
             raise RecipeError(
-                f"parallel.tensor = {tensor} does not divide {', '.join(dict.fromkeys(wrong))} of the {name}; "
+                f"parallel.tensor = {tensor} does not divide {wrong[0]} of the {name}; "
                 f"the nearest layout: parallel.tensor = {near}"
             )
 
@@ -95,7 +96,7 @@ def refuse_stages(objective: Objective, stages: int) -> None:
             )
         if len(tower.layers) < stages:
             raise RecipeError(
-                f"parallel.pipeline = {stages} is more than the {len(tower.layers)} blocks of the {name}; "
+                f"parallel.pipeline = {stages} is more than the {counted(len(tower.layers), 'block')} of the {name}; "
                 f"the nearest layout: parallel.pipeline = {len(tower.layers)}"
             )
     for name, loss in objective.losses.items():

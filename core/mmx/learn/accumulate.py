@@ -86,7 +86,7 @@ def inexact(objective: Objective, micro_batches: int) -> str | None:
         if module.training or module.running_mean is None:
             return (
                 f"{name} is a BatchNorm: its statistics over a micro-batch or one rank's rows differ from those of the "
-                'whole batch; set train = "frozen" for that tower, or train.micro_batches = 1 on one process'
+                'whole batch; set train = "frozen" for that tower, or train.micro_batches = 1'
             )
     return None
 
