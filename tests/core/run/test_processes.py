@@ -38,7 +38,9 @@ def outlive(other):
         time.sleep(0.005)
 """
 PARENT = """
-import os, sys
+import os, signal, sys
+for number in (signal.SIGHUP, signal.SIGQUIT):  # nohup, for one, leaves them ignored
+    signal.signal(number, signal.SIG_DFL)
 from mmx.run.processes import supervise
 print("code", supervise(sys.argv[1:], 2, env=os.environ, threads=1, grace=0.3, say=lambda text: print("said", text)))
 """
