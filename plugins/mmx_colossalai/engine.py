@@ -20,6 +20,7 @@ from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
 from mmx.parts.sharding import Stack
 from mmx.run.place import Place, find
+from mmx.run.wording import counted
 from mmx_colossalai.config import ColossalConfig
 from mmx_colossalai.mesh import Mesh, company, meet
 from mmx_colossalai.noise import quiet
@@ -63,12 +64,13 @@ class ColossalEngine(Engine):
         mesh = self.mesh
         sizes = ((mesh.data_size, "data"), (mesh.tensor_size, "tensor"), (mesh.stages, "pipeline"))
         shape = " x ".join(f"{size} {name}" for size, name in sizes if size > 1)
-        zero = f", ZeRO-{self.zero}" if self.zero else ""
+        shared = f", ZeRO-{self.zero}" if self.zero else ", no ZeRO with one data-parallel rank"
+        zero = shared if self._config.zero else ""
         split = ", tokens split" if self._config.sequence != "none" else ""
         where = (
             torch.cuda.get_device_name(self.device)
             if self.device.type == "cuda"
-            else f"CPU, {torch.get_num_threads()} threads each"
+            else f"CPU, {counted(torch.get_num_threads(), 'thread')} each"
         )
         count = f"{self.processes} processes ({shape} parallel{zero}{split})" if shape else "1 process"
         return f"{count} by ColossalAI on {where}, {self.precision}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, final
 
 import typer
@@ -63,7 +63,7 @@ def verify(
         return 0
     refuse_missing(wanted)
     # Imports torch, which takes seconds: whatever is wrong with the command was said above.
-    from mmx.verify.run import verify
+    from mmx.verify.run import refused_at_size, verify
     from mmx.verify.tiny import tiny
 
     small = tiny(found, registries)
@@ -76,10 +76,11 @@ def verify(
             screen.show(result)
 
     rows = verify(small, registries, wanted, plugin or (), hear)
+    refused = refused_at_size(found, registries, wanted)
     if json:
-        print_json(_document(small, results))
+        print_json({**_document(small, results), "refused_at_size": refused})
     elif screen is not None:
-        screen.sum(rows)
+        screen.sum(rows, refused)
     bad = [row for row in rows if not row.good]
     _complain(bad, quiet)
     return 1 if bad else 0
@@ -127,11 +128,13 @@ class _Screen:
             self._once(table.bound(precision, BOUNDS[precision]))
             self._say(table.lines(result, self._told))
 
-    def sum(self, rows: Sequence[Row]) -> None:
-        """Print the last line."""
-        from mmx.verify.table import summary
+    def sum(self, rows: Sequence[Row], refused: Mapping[str, str]) -> None:
+        """Print the last lines."""
+        from mmx.verify.table import at_size, summary
 
         self._say(f"\n{summary(rows)}")
+        if at_size(refused, rows):
+            self._say(f"\n{at_size(refused, rows)}")
 
     def _once(self, text: str) -> None:
         if text not in self._said:

@@ -15,7 +15,7 @@ from mmx.recipe.bundled import find_recipe
 from mmx.recipe.cross import findings
 from mmx.recipe.document import Document, read_document
 from mmx.recipe.overrides import override
-from mmx.recipe.problems import Problem, explain, problem, report
+from mmx.recipe.problems import Problem, explain, problem, report, topic
 from mmx.recipe.schema import Recipe
 from mmx.recipe.source import KeyPath, at, dotted
 from mmx.registry import Registries
@@ -84,7 +84,10 @@ def examine(document: Document, registries: Registries) -> Recipe | list[Problem
         recipe = Recipe.model_validate_json(text, context=registries)
     except ValidationError as error:
         return explain(error, complete, registries)
-    problems = [problem(complete, path, text) for path, text in findings(recipe)]
+    problems = [
+        problem(complete, path, text, table=topic(path, complete.values, registries) if path[0] == "parallel" else "")
+        for path, text in findings(recipe)
+    ]
     if problems:
         return problems
     recipe.sources.update(_sources(recipe.resolved(), document))

@@ -90,7 +90,7 @@ def _explain(path: KeyPath, errors: list[ErrorDetails], document: Document, regi
         text = "a name is up to 64 letters, digits, '_' and '-', and starts with a letter"
     elif kind == "string_pattern_mismatch" and (help := _help(path, document.values, registries)):
         text = f"is not allowed to be {show_value(errors[0]['input'])}: {help}"
-    return problem(document, path, text, table=_topic(path, document.values, registries), plugin=kind == "part_plugin")
+    return problem(document, path, text, table=topic(path, document.values, registries), plugin=kind == "part_plugin")
 
 
 def _locate(loc: Sequence[str | int], values: object, kind: str) -> KeyPath:
@@ -108,7 +108,22 @@ def _unknown(path: KeyPath, values: dict[str, Any], registries: Registries) -> s
     table = table_at(path[:-1], values, registries)
     keys = keys_of(table, path[:-1]) if table else []
     close = difflib.get_close_matches(str(path[-1]), keys, n=1)
+    elsewhere = _elsewhere(path, values, registries)
+    if elsewhere and not close:
+        return f"unknown key (known: {', '.join(keys)}); {elsewhere}"
     return f"unknown key; did you mean '{close[0]}'?" if close else f"unknown key (known: {', '.join(keys)})"
+
+
+def _elsewhere(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
+    """Say which other part of the kind has an option of this name, and how to choose it."""
+    slot = slot_at(path[:-1], values, registries)
+    if slot is None or slot.kind != "engine":  # the one kind whose parts do the same work in other ways
+        return ""
+    own = at(values, (*path[:-1], slot.key))
+    having = [entry.name for entry in registries[slot.kind] if path[-1] in entry.config.model_fields]
+    names = [name for name in having if name != own]
+    key = dotted((*path[:-1], slot.key))
+    return f"it is an option of the {slot.kind} '{names[0]}': set {key} = \"{names[0]}\"" if names else ""
 
 
 def _missing(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
@@ -128,7 +143,7 @@ def _help(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
     return show(field.description or "") if field else ""
 
 
-def _topic(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
+def topic(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
     """Return the table to ask ``mmx recipe schema`` for: a part's own where it is known, else the one in the recipe."""
     for length in range(len(path) - 1, 0, -1):
         slot = slot_at(path[:length], values, registries)

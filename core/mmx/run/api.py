@@ -90,6 +90,7 @@ def _built(engine: Engine, prepared: Prepared, say: Say) -> Built:
     agree_on(engine, error)
     assert built is not None
     if engine.processes > 1:
+        say(engine.describe())
         freeze_unreached(built, say)
     return built
 

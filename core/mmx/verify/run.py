@@ -16,6 +16,7 @@ from mmx.errors import MmxError, RecipeError
 from mmx.recipe.schema import Recipe
 from mmx.recipe.write import to_toml
 from mmx.registry import Registries
+from mmx.run.build import refuse_division
 from mmx.testing.check import BrokenError
 from mmx.verify.compare import BOUNDS, EXACT, Comparison, compare
 from mmx.verify.measure import Outcome, Refusal, Task
@@ -98,6 +99,18 @@ def verify(
             rows.append(bench.row(trial, references[trial.precision].outcome))
             hear(rows[-1])
     return rows
+
+
+def refused_at_size(recipe: Recipe, registries: Registries, wanted: Sequence[Trial]) -> dict[str, str]:
+    """Return why the recipe at its own size refuses layouts, by name: its tiny form may have more blocks or heads."""
+    found: dict[str, str] = {}
+    for trial in wanted:
+        try:
+            if trial.engine.divides():
+                refuse_division(placed(recipe, trial.engine, trial.micro_batches), registries)
+        except RecipeError as error:
+            found[trial.name] = str(error)
+    return found
 
 
 def judged(comparison: Comparison, exact: Exact | None) -> Literal["equal", "DIFFERS"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,6 +76,17 @@ def summary(rows: Sequence[Row]) -> str:
     counts = {word: sum(row.result == word for row in rows) for word in words}
     named = {"DIFFERS": ("DIFFERS", "DIFFER")}
     return ", ".join(f"{n} {named.get(word, (word, word))[n > 1]}" for word, n in counts.items() if n)
+
+
+def at_size(refused: Mapping[str, str], rows: Sequence[Row]) -> str:
+    """Say which layouts that hold in the tiny form the recipe at its own size refuses; nothing where there are none."""
+    held = {row.trial.name for row in rows if row.result != "refused"}
+    reasons: dict[str, list[str]] = {}
+    for name, reason in refused.items():
+        if name in held:
+            reasons.setdefault(reason, []).append(name)
+    found = [line for why, names in reasons.items() for line in _pieces(f"{', '.join(names)}: {why}")]
+    return "\n".join(["the recipe at its own size refuses", *found]) if found else ""
 
 
 def listing(known: Sequence[Trial]) -> str:

@@ -124,3 +124,21 @@ def test_the_document_holds_numbers_that_are_not_finite_as_texts() -> None:
     assert both["fp64"]["seconds"] == 2.0 and both["fp64"]["gradients"]["value"] == pytest.approx(0.25)
     refused = table.plain_row(Row(trial(), "refused", 1.0, reason="no"))
     assert (refused["result"], refused["reason"]) == ("refused", "no")
+
+
+def test_what_the_recipe_at_its_own_size_refuses_is_named_once_a_reason() -> None:
+    from types import SimpleNamespace
+    from typing import Any, cast
+
+    from mmx.verify.table import at_size
+
+    rows = cast(
+        Any,
+        [
+            SimpleNamespace(trial=SimpleNamespace(name=n), result=r)
+            for n, r in (("a", "equal"), ("b", "equal"), ("c", "refused"))
+        ],
+    )
+    shown = at_size({"a": "too long", "b": "too long", "c": "other"}, rows)
+    assert shown == "the recipe at its own size refuses\n  a, b: too long"
+    assert at_size({"c": "other"}, rows) == "" and at_size({}, rows) == ""
