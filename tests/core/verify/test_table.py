@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,18 +128,8 @@ def test_the_document_holds_numbers_that_are_not_finite_as_texts() -> None:
 
 
 def test_what_the_recipe_at_its_own_size_refuses_is_named_once_a_reason() -> None:
-    from types import SimpleNamespace
-    from typing import Any, cast
-
-    from mmx.verify.table import at_size
-
-    rows = cast(
-        Any,
-        [
-            SimpleNamespace(trial=SimpleNamespace(name=n), result=r)
-            for n, r in (("a", "equal"), ("b", "equal"), ("c", "refused"))
-        ],
-    )
-    shown = at_size({"a": "too long", "b": "too long", "c": "other"}, rows)
+    results = (("a", "equal"), ("b", "equal"), ("c", "refused"))
+    rows: Any = [SimpleNamespace(trial=SimpleNamespace(name=name), result=result) for name, result in results]
+    shown = table.at_size({"a": "too long", "b": "too long", "c": "other"}, rows)
     assert shown == "the recipe at its own size refuses\n  a, b: too long"
-    assert at_size({"c": "other"}, rows) == "" and at_size({}, rows) == ""
+    assert table.at_size({"c": "other"}, rows) == "" and table.at_size({}, rows) == ""
