@@ -49,5 +49,9 @@ class TrainingError(MmxError):
     exit_code: ClassVar[int] = 6
 
 
+class LostProcessError(TrainingError):
+    """Another process of the run has ended, or did not answer; what it printed says why."""
+
+
 class PluginDeprecationWarning(DeprecationWarning):
     """A plugin uses something of mmx's interface that will go: it works for two more minor versions."""

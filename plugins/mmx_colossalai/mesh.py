@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, cast
 import torch
 import torch.distributed as dist
 
-from mmx.errors import RecipeError, TrainingError
+from mmx.errors import LostProcessError, RecipeError
 from mmx.run.place import Place, rendezvous
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ def company() -> Generator[None]:
     """Say what it means where what connects the processes fails.
 
     Raises:
-        TrainingError: another process has ended, or did not answer in time.
+        LostProcessError: another process has ended, or did not answer in time.
     """
     try:
         yield
@@ -100,7 +100,7 @@ def company() -> Generator[None]:
         text = str(error)
         if not (isinstance(error, dist.DistError) or "gloo" in text or "NCCL" in text or "Connection closed" in text):
             raise
-        raise TrainingError(
+        raise LostProcessError(
             "another process of this run has ended, or did not answer in time: see what it printed, then resume the "
             f"run from its last checkpoint ({text.splitlines()[0][:200]})"
         ) from error

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mmx import errors
-from mmx.errors import MmxError, RecipeError
+from mmx.errors import LostProcessError, MmxError, RecipeError
 from mmx.run.child import Job
 from mmx.run.place import find
 from mmx.run.prepare import Prepared
@@ -87,7 +87,7 @@ def _answered(path: Path, code: int, told: str) -> RunResult:
     """Return what the main process came to, or raise what it raised, unless another one's end was the reason."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     error = _raised(found["error"]["type"], found["error"]["message"]) if "error" in found else None
-    lost = bool(told) and not isinstance(error, MmxError)
+    lost = bool(told) and (not isinstance(error, MmxError) or isinstance(error, LostProcessError))
     if told:
         print(f"error: {told}" if lost else told, file=sys.stderr)
     if error is not None and not lost:
