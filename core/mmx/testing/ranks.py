@@ -43,10 +43,12 @@ class Ranks:
     Args:
         strict: make warnings errors in them.
         count: how many.
+        patience: seconds that a task, or the start of the processes, may take.
     """
 
-    def __init__(self, strict: bool = False, count: int = RANKS) -> None:
+    def __init__(self, strict: bool = False, count: int = RANKS, patience: float = PATIENCE) -> None:
         self.count = count
+        self._patience = patience
         self._strict = strict
         self._processes: list[SpawnProcess] = []
         self._pipes: list[Any] = []
@@ -76,9 +78,9 @@ class Ranks:
 
     def _answer(self, ranks: set[int]) -> tuple[int, bool, Any]:
         """Return the rank that answers first, whether it is done, and its answer or error."""
-        ready = wait([self._pipes[rank] for rank in ranks], PATIENCE)
+        ready = wait([self._pipes[rank] for rank in ranks], self._patience)
         if not ready:
-            return min(ranks), False, f"no answer within {PATIENCE:.0f} s"
+            return min(ranks), False, f"no answer within {self._patience:.0f} s"
         rank = self._pipes.index(ready[0])
         try:
             done, answer = self._pipes[rank].recv()
@@ -94,9 +96,8 @@ class Ranks:
         self._end = weakref.finalize(self, _end, self._processes, self._pipes, folder)
         for rank in range(self.count):
             mine, theirs = context.Pipe()
-            process = context.Process(
-                target=_serve, args=(rank, self.count, folder / "store", theirs, self._strict), daemon=True
-            )
+            job = (rank, self.count, folder / "store", theirs, self._strict, self._patience)
+            process = context.Process(target=_serve, args=job, daemon=True)
             process.start()
             theirs.close()
             self._pipes.append(mine)
@@ -117,12 +118,12 @@ def _end(processes: list[SpawnProcess], pipes: list[Any], folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _serve(rank: int, count: int, store: Path, pipe: Connection, strict: bool) -> None:
+def _serve(rank: int, count: int, store: Path, pipe: Connection, strict: bool, seconds: float) -> None:
     warnings.simplefilter("error" if strict else "ignore")
     torch.set_num_threads(1)
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    patience = timedelta(seconds=PATIENCE)
+    patience = timedelta(seconds=seconds)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=count, timeout=patience)
     while True:
         try:

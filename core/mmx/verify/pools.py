@@ -9,11 +9,14 @@ import sys
 import threading
 from collections.abc import Generator
 from types import TracebackType
-from typing import Self, final
+from typing import Final, Self, final
 
 from mmx.testing.check import BrokenError
 from mmx.testing.ranks import Ranks
 from mmx.verify.measure import Outcome, Refusal, Task, measure
+
+PATIENCE: Final = 600.0
+"""Seconds that a layout may take: four processes on two busy cores import ColossalAI for minutes."""
 
 
 @final
@@ -53,7 +56,7 @@ class Pools:
 
 
 def _started(processes: int) -> Ranks:
-    pool = Ranks(count=processes)
+    pool = Ranks(count=processes, patience=PATIENCE)
     with _unheard():
         pool.start()
     return pool

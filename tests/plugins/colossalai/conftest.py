@@ -13,7 +13,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "core" / "learn"), str(HERE.par
 @pytest.fixture(scope="session")
 def two() -> Iterator[Ranks]:
     """Two processes for all tests."""
-    ranks = Ranks(count=2)
+    ranks = Ranks(count=2, patience=280)
     yield ranks
     ranks.stop()
 
@@ -21,6 +21,6 @@ def two() -> Iterator[Ranks]:
 @pytest.fixture(scope="session")
 def four() -> Iterator[Ranks]:
     """Four processes for all tests."""
-    ranks = Ranks(count=4)
+    ranks = Ranks(count=4, patience=280)
     yield ranks
     ranks.stop()
