@@ -170,7 +170,8 @@ class EngineConfig(PartConfig):
         """Return how many processes ``mmx run`` starts on this machine where no launcher did; 1 starts none."""
         return 1
 
-    def joins(self) -> bool:
+    @classmethod
+    def joins(cls) -> bool:
         """Say whether it can be one of several processes that a launcher (torchrun, mpirun, srun) started."""
         return False
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
@@ -13,6 +12,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from mmx.config import EngineConfig, Layout
+from mmx.run.versions import version
 
 if TYPE_CHECKING:
     from mmx.learn.objective import Objective
@@ -60,13 +60,14 @@ class ColossalConfig(EngineConfig):
         absent = [name for name in ("colossalai", *NEEDS) if importlib.util.find_spec(name) is None]
         if absent:
             return f"{', '.join(absent)} not installed; install what the engine needs:\n  {INSTALL}"
-        found = metadata.version("colossalai")
+        found = version("colossalai")
         if found != VERSION:
             return f"colossalai {found} is installed, the engine is made for {VERSION}:\n  {INSTALL}"
         return ""
 
     @override
-    def joins(self) -> bool:
+    @classmethod
+    def joins(cls) -> bool:
         return True
 
     @override
@@ -85,7 +86,7 @@ class ColossalConfig(EngineConfig):
                 "pipeline": 1,
                 "sequence": "none",
                 "zero": 0,
-                "precision": self.precision,
+                "precision": "bf16" if self.zero and self.precision == "auto" else self.precision,
             }
         )
 
@@ -177,7 +178,7 @@ class ColossalConfig(EngineConfig):
         missing = cls(name="colossalai").missing()
         if missing:
             return
-        versions = ", ".join(f"{name} {_version(name)}" for name in ("torch", "transformers", "peft"))
+        versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft"))
         yield f"ColossalAI {VERSION} with {versions}"
         gpus = visible_gpus()
         modes = "data, tensor, split_gather sequence and pipeline parallel, ZeRO-1 and ZeRO-2"
@@ -189,7 +190,7 @@ class ColossalConfig(EngineConfig):
 
 def visible_gpus() -> int:
     """Return how many NVIDIA GPUs this process may use, without torch; 0 for a build of torch that cannot."""
-    if "+cpu" in _version("torch"):
+    if "+cpu" in version("torch"):
         return 0
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
@@ -202,13 +203,6 @@ def _layout(processes: int, micro_batches: int = 1, **options: str | int) -> Lay
     precision = "bf16" if options.get("zero") else "fp32"
     same: dict[str, str | int] = {"processes": processes, "device": "cpu", "precision": precision}
     return Layout({**same, **options}, processes, micro_batches)
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _multiple(batch: int, stages: int) -> int:

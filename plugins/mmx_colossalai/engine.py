@@ -197,13 +197,16 @@ def _precision(config: ColossalConfig, device: torch.device, zero: int) -> str:
 
 def _booster(config: ColossalConfig, precision: str, zero: int, device: torch.device) -> Any:
     # The import takes seconds and warns of what mmx does not use.
-    for name in ("colossalai", "bitsandbytes"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     with quiet(Warning):
         from colossalai.booster import Booster
         from colossalai.booster.plugin import HybridParallelPlugin
+        from colossalai.logging import get_dist_logger
 
         from mmx_colossalai.policy import CutPolicy
+
+        get_dist_logger()  # which sets a level when it is made
+        logging.getLogger("colossalai").setLevel(logging.ERROR)
 
         if device.type == "cpu":
             from mmx_colossalai.cpu import support_cpu

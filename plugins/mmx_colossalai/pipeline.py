@@ -52,7 +52,7 @@ class Pipeline:
         if compares and self._mesh.last:
             pieces = [self._features[index] for index in range(micro_batches)]
             cotangents, own = objective.compare(joined(pieces), batch)
-            shares = split(cotangents, pieces) or shares
+            shares = split(cotangents, pieces)
         self._shares = [
             Share(counts, share, own if index == micro_batches - 1 else ()) for index, share in enumerate(shares)
         ]
@@ -78,10 +78,10 @@ class Pipeline:
         """Run this stage's part of one micro-batch; a dictionary goes on to the next stage."""
         self._replay(index)
         batch, views = self._parts[index], self._views()
-        tokens = {".".join(view): self._through(view, batch, hidden.get(".".join(view))) for view in views}
+        passed = {view: self._through(view, batch, hidden.get(".".join(view))) for view in views}
         if not self._mesh.last:
-            return tokens
-        given = {view: self._leave(view, batch, tokens[".".join(view)]) for view in views}
+            return {".".join(view): found for view, found in passed.items()}
+        given = {view: cast(Encoded, found) for view, found in passed.items()}
         share = None if self._shares is None else self._shares[index]
         found = self._whole(batch, share, given)
         if share is None:
@@ -111,14 +111,12 @@ class Pipeline:
         view = batch.images[name]
         return cast("Staged[Any]", model.image_encoder), model.normalise(view) if self._mesh.stage == 0 else view
 
-    def _through(self, view: tuple[str, str], batch: Batch, tokens: Tensor | None) -> Tensor:
+    def _through(self, view: tuple[str, str], batch: Batch, tokens: Tensor | None) -> Tensor | Encoded:
+        """Run a tower's blocks of this stage, with what is before the first and behind the last of them."""
         tower, seen = self._tower(*view, batch)
         route = tower.route(seen)
-        return cast(Tensor, tower.layers(tower.enter(seen, route) if tokens is None else tokens, *route))
-
-    def _leave(self, view: tuple[str, str], batch: Batch, tokens: Tensor) -> Encoded:
-        tower, seen = self._tower(*view, batch)
-        return tower.leave(tokens, seen, tower.route(seen))
+        found: Tensor = tower.layers(tower.enter(seen, route) if tokens is None else tokens, *route)
+        return tower.leave(found, seen, route) if self._mesh.last else found
 
     def _tell(self, batch: Batch) -> None:
         """Let all stages know the losses, which the last one computed."""

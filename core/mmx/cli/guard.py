@@ -13,13 +13,11 @@ from typing import Final, ParamSpec
 
 from mmx.cli.output import print_json
 from mmx.errors import MmxError
-from mmx.run.place import ALONE, Place, find
+from mmx.run.place import ALONE, LATER, Place, find
 
 P = ParamSpec("P")
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
-LATER: Final = 2.0
-"""Seconds that other processes than the first of a job wait before they say what failed."""
 
 
 def guarded(command: Callable[P, int | None]) -> Callable[P, None]:

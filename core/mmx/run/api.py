@@ -98,10 +98,8 @@ def _built(engine: Engine, prepared: Prepared, say: Say) -> Built:
 def _train(built: Built, folder: RunFolder | None, prepared: Prepared, say: Say) -> RunResult:
     engine = built.engine
     before = _Before()
-    if folder is not None and prepared.folder is not None:
-        together(engine, lambda: _look_back(built, folder, prepared, say, before))
-    elif prepared.folder is not None:
-        together(engine, lambda: None)
+    if prepared.folder is not None:
+        together(engine, lambda: _look_back(built, prepared, say, before))
     path, done = engine.everyone((None if before.found is None else before.found.path, before.done))[0]
     if done is not None:
         return RunResult(0, done)
@@ -121,7 +119,9 @@ class _Before:
     """What to answer where nothing is left to do."""
 
 
-def _look_back(built: Built, folder: RunFolder, prepared: Prepared, say: Say, before: _Before) -> None:
+def _look_back(built: Built, prepared: Prepared, say: Say, before: _Before) -> None:
+    folder = prepared.folder
+    assert folder is not None
     found = store_of(folder, prepared.recipe).latest(say)
     if found is not None and has_finished(folder, found, say):
         step, steps = found.manifest.step, built.plan.steps

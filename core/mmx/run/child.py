@@ -10,15 +10,12 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from mmx.errors import MmxError
-from mmx.run.place import find
+from mmx.run.place import LATER, find
 from mmx.run.processes import end_with_parent
 from mmx.run.request import RunRequest
-
-LATER: Final = 2.0
-"""Seconds that other processes than the main one wait before they end with an error: it may have the same one to tell."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from mmx.errors import RecipeError
 
 LAUNCHER: Final = "MMX_LAUNCHER"
 """The variable by which processes that mmx started differ from those of torchrun."""
+LATER: Final = 2.0
+"""Seconds that other processes than the first of a job wait before they tell an error: the first may have the same one."""
 _VARIABLES: Final = {
     "torchrun": ("RANK", "WORLD_SIZE", "LOCAL_RANK"),  # the first, as torchrun may itself run under one of the others
     "Open MPI": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),

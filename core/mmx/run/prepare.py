@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from mmx.config import EngineConfig
 from mmx.errors import DataError, MissingPackageError, RecipeError
 from mmx.plugins import Plugins
 from mmx.recipe.bundled import find_recipe
@@ -72,7 +73,7 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
             raise RecipeError("which recipe? For example: mmx run recipes/quickstart.toml")
         found = find_recipe(request.recipe)
         recipe = load(found.path, request.overrides, request.unset, plugins.registries)
-        _refuse_engine(recipe)
+        _refuse_engine(recipe, plugins)
         _refuse_without_data(Asked(request.recipe, request.overrides, request.unset), recipe, plugins)
         return Prepared(request, recipe, plugins, None)
     refuse_others(folder, request.plugins, f"mmx run --resume {shlex.quote(str(folder.path))}", more=False)
@@ -80,7 +81,7 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
     source = folder.resolved if request.recipe is None else find_recipe(request.recipe).path
     recipe = load(source, request.overrides, request.unset, plugins.registries)
     _compare(before, recipe, say)
-    _refuse_engine(recipe)
+    _refuse_engine(recipe, plugins)
     others = changed(folder.environment().get("plugins", ()), plugins)
     if others:
         listed = "\n".join(f"  {line}" for line in others)
@@ -93,16 +94,18 @@ def tracer(wanted: bool) -> Say | None:
     return (lambda text: print(text, file=sys.stderr, flush=True)) if wanted else None
 
 
-def _refuse_engine(recipe: Recipe) -> None:
+def _refuse_engine(recipe: Recipe, plugins: Plugins) -> None:
     """Check what can be told of the engine without torch: that it is there, and that it may be one of several processes."""
     engine, place = recipe.parallel, find(os.environ)
     missing = engine.missing()
     if missing:
         raise MissingPackageError(f'parallel.engine = "{engine.name}": {missing}')
     if place.size > 1 and not engine.joins():
+        several = [one.name for one in plugins.registries["engine"] if cast(type[EngineConfig], one.config).joins()]
+        other = "".join(f', or set parallel.engine = "{name}"' for name in several[:1])
         raise RecipeError(
             f'{place.launcher} started {place.size} processes, but parallel.engine = "{engine.name}" runs in one; start '
-            'mmx alone, or set parallel.engine = "colossalai"'
+            f"mmx alone{other}"
         )
 
 

@@ -1,7 +1,7 @@
 """What is written down of a run: by the main process into the run's folder, by others not at all."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, final
 
@@ -56,11 +56,10 @@ class Scribe:
 class FolderScribe(Scribe):
     """Of the main process: keeps the run's folder, and tells plugins."""
 
-    def __init__(self, recipe: Recipe, folder: RunFolder, plugins: Plugins, say: Callable[[str], None]) -> None:
+    def __init__(self, recipe: Recipe, folder: RunFolder, plugins: Plugins) -> None:
         self.folder = folder
         self._recipe = recipe
         self._plugins = plugins
-        self._say = say
         table = recipe.checkpoint
         self._store: Store = folder.store(table.keep_last, table.keep_best and bool(recipe.evaluators))
         self._metrics = folder.metrics()

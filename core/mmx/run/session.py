@@ -107,7 +107,7 @@ class Session:
         self.say = say
         self._folder = folder
         self._argv = argv
-        self._scribe = Scribe() if folder is None else FolderScribe(built.recipe, folder, plugins, say)
+        self._scribe = Scribe() if folder is None else FolderScribe(built.recipe, folder, plugins)
         self.results: dict[str, Result] = {}
 
     @property

@@ -16,7 +16,7 @@ from mmx.testing.ranks import Ranks
 from mmx.verify.measure import Outcome, Refusal, Task, measure
 
 PATIENCE: Final = 600.0
-"""Seconds that a layout may take: four processes on two busy cores import ColossalAI for minutes."""
+"""Seconds that a layout may take: four processes on two busy cores import an engine for minutes."""
 
 
 @final

@@ -100,3 +100,14 @@ def test_the_budget_goes_on_where_it_was() -> None:
 def test_no_bad_sample_is_allowed_by_a_share_that_is_less_than_one() -> None:
     with pytest.raises(DataError, match="more than the 0"):
         Budget(0.01, 44, lambda text: None).spend([Bad("a", "torn")], 0)
+
+
+def test_a_good_sample_that_is_left_out_is_counted_and_stops_no_run() -> None:
+    said: list[str] = []
+    budget = Budget(0.05, 44, said.append)  # two bad ones
+    budget.spend([Bad("a", "torn"), Bad("b", "torn"), *(Bad(key, "left out", good=True) for key in "cde")], 0)
+    assert (budget.total, budget.in_epoch) == (5, 2) and [line.split()[1] for line in said] == [
+        f"{k}:" for k in "abcde"
+    ]
+    with pytest.raises(DataError, match="bad samples in epoch 0: 3 so far"):
+        budget.spend([Bad("f", "torn")], 0)

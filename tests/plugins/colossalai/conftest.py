@@ -1,3 +1,4 @@
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,3 +25,12 @@ def four() -> Iterator[Ranks]:
     ranks = Ranks(count=4, patience=280)
     yield ranks
     ranks.stop()
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """Put back the variables of launchers that a test has set."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)

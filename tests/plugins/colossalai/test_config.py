@@ -63,9 +63,9 @@ def test_how_many_processes_are_started(
 
 def test_a_build_for_cpus_sees_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    monkeypatch.setattr(config, "_version", lambda name: "2.13.0+cpu")
+    monkeypatch.setattr(config, "version", lambda name: "2.13.0+cpu")
     assert visible_gpus() == 0
-    monkeypatch.setattr(config, "_version", lambda name: "2.13.0")
+    monkeypatch.setattr(config, "version", lambda name: "2.13.0")
     assert visible_gpus() == 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert visible_gpus() == 0
@@ -84,7 +84,7 @@ def test_what_is_missing_comes_with_the_line_that_installs_it(monkeypatch: pytes
 
 def test_another_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(config.metadata, "version", lambda name: "0.4.9")
+    monkeypatch.setattr(config, "version", lambda name: "0.4.9")
     assert "colossalai 0.4.9 is installed, the engine is made for 0.5.0" in ColossalConfig(name="c").missing()
 
 

@@ -1,7 +1,5 @@
 """A run that is saved under one layout goes on under any other, as if it had never changed."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +12,6 @@ from mmx.testing.ranks import Ranks
 DP, TP, PP, ZERO = (), ("parallel.tensor=2",), ("parallel.pipeline=2",), ("parallel.zero=1",)
 HALF = ('parallel.precision="bf16"',)
 STEPS = 8
-
-
-@pytest.fixture(autouse=True)
-def environment() -> Iterator[None]:
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 def entries(out: Path) -> list[Entry]:
