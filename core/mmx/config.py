@@ -132,11 +132,50 @@ def _refuse(error: PydanticCustomError, key: str, value: object) -> ValidationEr
     return ValidationError.from_exception_data("part", [InitErrorDetails(type=error, loc=(key,), input=value)])
 
 
+class BoundsTable(Table):
+    """Between which values a number of a sample is."""
+
+    min: float | None = None
+    """At least this."""
+    max: float | None = None
+    """At most this."""
+
+
+class KeepTable(Table):
+    """Which samples are used; the others are left out before training starts, and counted by what they lack."""
+
+    min_side: Annotated[int, Field(gt=0)] | None = None
+    """Pixels of a picture's shorter side, at least."""
+    max_aspect: Annotated[float, Field(ge=1)] | None = None
+    """A picture's longer side over its shorter one, at most."""
+    min_characters: Annotated[int, Field(gt=0)] | None = None
+    """Characters of a sample's longest caption, at least."""
+    max_characters: Annotated[int, Field(gt=0)] | None = None
+    """Characters of a sample's longest caption, at most."""
+    fields: dict[str, BoundsTable] = Field(default_factory=dict)
+    """Numbers that are stored with samples, by name, as ``{ similarity = { min = 0.28 } }``. A sample without is left out."""
+
+
 class DatasetConfig(PartConfig):
-    """Options that every dataset has: none, but what can be told of it before it is built."""
+    """Options that every dataset has."""
 
     embedded: ClassVar[bool] = False
     """Whether it comes with its plugin, so that it can be tried on any machine with no option but its name."""
+
+    keep: KeepTable = KeepTable()
+    """Which samples are used: all, if not given."""
+
+    @classmethod
+    def at(cls, name: str, path: str) -> Self | None:
+        """Return options that read what is at a path or URL, None if that is not of this dataset's form.
+
+        ``mmx data`` asks every dataset. It must be quick: a look at the name, or at a folder's first files.
+
+        Args:
+            name: the name that the dataset is registered under.
+            path: what the user gave; shard patterns have their braces.
+        """
+        return None
 
     def absent(self) -> str:
         """Say what these options name and is not there; empty if all seems to be there.
@@ -144,6 +183,31 @@ class DatasetConfig(PartConfig):
         Called before a run imports torch, so it must be quick; reading may still find that something is missing.
         """
         return ""
+
+
+class RemoteTable(Table):
+    """How data at URLs is read."""
+
+    timeout: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds that one request, of at most 4 MiB, may take; then it is made again."""
+    patience: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds in which a request that fails is made again, at growing intervals, before the run stops."""
+    cache: str | None = None
+    """Folder where what was read is kept; ``~/.cache/mmx`` if not given."""
+    cache_gb: Annotated[float, Field(ge=0)] = 20.0
+    """Size that the folder may grow to, in GB; what was not used for longest goes first. 0 keeps nothing."""
+
+
+class StoredConfig(DatasetConfig):
+    """Options of datasets that read picture files."""
+
+    remote: RemoteTable = RemoteTable()
+    """How data at URLs is read."""
+    draft: Annotated[int, Field(gt=0)] | None = None
+    """Decode JPEG files at 1/2, 1/4 or 1/8 of their size where both sides are still at least this: faster, and not the
+    same pixels. All of them are decoded if not given."""
+    max_pixels: Annotated[int, Field(gt=0)] = 89_478_485
+    """A picture of more pixels is skipped, without being decoded."""
 
 
 DatasetSlot = Annotated[PartConfig, Slot("dataset")]

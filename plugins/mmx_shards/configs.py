@@ -8,15 +8,15 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, field_validator
 from typing_extensions import override
 
-from mmx.config import DatasetConfig
+from mmx.config import StoredConfig
 from mmx.errors import DataError
-from mmx_shards.files import Files
-from mmx_shards.urls import expand_all
+from mmx.storage.files import Files
+from mmx.storage.urls import expand_all
 
 Extension = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]+$")]
 
 
-class ShardsConfig(DatasetConfig):
+class ShardsConfig(StoredConfig):
     """Options of the dataset ``shards``: tars whose members KEY.jpg and KEY.txt (say) make the sample KEY."""
 
     urls: Annotated[tuple[str, ...], Field(strict=False, min_length=1, examples=[["data/{00000..00999}.tar"]])]

@@ -8,26 +8,26 @@ from typing import Any, Final, cast, final
 
 from typing_extensions import override
 
-from mmx.data.decode import decode
-from mmx.data.order import seed_of
-from mmx.parts.dataset import BadSampleError, Dataset, Sample
+from mmx.data.stored import StoredDataset
+from mmx.parts.dataset import BadSampleError, Raw
+from mmx.shards.index import Index, caption_extension, scan
+from mmx.storage.files import Files
+from mmx.storage.urls import expand_all
 from mmx_shards.configs import ShardsConfig
-from mmx_shards.files import Files
-from mmx_shards.index import Index, caption_extension, scan
-from mmx_shards.urls import expand_all
 
 _LARGEST_IMAGE: Final = 2**28
 _LARGEST_CAPTION: Final = 2**20
 
 
 @final
-class Shards(Dataset):
+class Shards(StoredDataset):
     """Pictures and captions in tars, read by offset. The shards' headers are read once, when first needed.
 
     Samples with the same captions have the same ``group``: a loss can leave them out of each other's negatives.
     """
 
     def __init__(self, config: ShardsConfig) -> None:
+        super().__init__(config)
         self.config = config
         self.files = Files(expand_all(config.urls))
 
@@ -45,10 +45,9 @@ class Shards(Dataset):
         return self.index.keys[index]
 
     @override
-    def read(self, index: int) -> Sample:
+    def raw(self, index: int) -> Raw:
         key, image, caption = self.members(index)
-        texts = self._texts(key, caption)
-        return Sample(key, decode(image, key), texts, {"group": seed_of(*texts)})
+        return Raw(key, image, self._texts(key, caption))
 
     def members(self, index: int) -> tuple[str, bytes, bytes]:
         """Return a sample's key, picture and caption as stored, for datasets that read them in their own way."""

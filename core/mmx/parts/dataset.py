@@ -5,8 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final
 
+import numpy as np
+from jaxtyping import Float64
 from PIL import Image
+
+from mmx.errors import RecipeError
+
+MEASURES: Final = ("width", "height", "characters")
+"""What every dataset can tell of its samples: sides of the picture in pixels, and length of the longest caption."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,20 @@ class Sample:
     texts: tuple[str, ...]
     facts: Mapping[str, int] = field(default_factory=dict[str, int])
     """Numbers of the sample, such as ``label`` and ``group``; losses and evaluators read them by name."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One sample as stored: the picture's file, not decoded."""
+
+    key: str
+    """Names the sample in messages and in the report; unique within the dataset."""
+    image: bytes
+    texts: tuple[str, ...]
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What else is stored with it, as in its JSON or in the columns of its row."""
+    facts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """As in :class:`Sample`."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +85,39 @@ class Dataset(ABC):
     def classes(self) -> Classes | None:
         """Return the classes of a labelled dataset, None if it has none."""
         return None
+
+    def runs(self) -> Sequence[int]:
+        """Return the sizes of runs of samples that are stored together, such as shards, in order; their sum is the length.
+
+        With ``data.window`` so many runs are mixed at a time, which reads each one once an epoch and few at once.
+        """
+        return (len(self),)
+
+    def columns(self, names: Sequence[str]) -> Mapping[str, Float64[np.ndarray, " samples"]]:
+        """Return numbers of every sample by name, for filters; NaN where a sample has none.
+
+        The names are those of ``MEASURES``, or of numbers that are stored with samples (:attr:`Raw.fields`). This form
+        reads every sample, and knows ``MEASURES`` alone.
+
+        Raises:
+            RecipeError: the dataset has no such numbers.
+        """
+        unknown = [name for name in names if name not in MEASURES]
+        if unknown:
+            raise RecipeError(f"samples have no number '{unknown[0]}' (they have: {', '.join(MEASURES)})")
+        found = np.full((len(self), len(MEASURES)), np.nan)
+        for index in range(len(self)):
+            try:
+                sample = self.read(index)
+            except BadSampleError:
+                continue
+            sides = (np.nan, np.nan) if sample.image is None else sample.image.size
+            found[index] = (*sides, max(map(len, sample.texts), default=0))
+        return {name: found[:, MEASURES.index(name)] for name in names}
+
+    def ahead(self, indices: Sequence[int]) -> None:  # noqa: B027 - most have nothing to fetch
+        """Take note that these samples will be read soon, in a data worker; one that reads slowly may begin to fetch them."""
+
+    def notes(self) -> Sequence[str]:
+        """Return what whoever trains on it should know, such as what cannot be proved of it; said once at the start."""
+        return ()

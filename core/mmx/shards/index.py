@@ -9,17 +9,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, Protocol
 
 from mmx.errors import DataError
-from mmx_shards.configs import ShardsConfig
-from mmx_shards.files import Files
-from mmx_shards.tar import Member, members
-from mmx_shards.urls import shown
+from mmx.shards.tar import Member, members
+from mmx.storage.files import Files
+from mmx.storage.urls import shown
 
 _PARTS: Final = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
 """A member's key ends at the first dot of its file name, as in webdataset."""
 _MISSING: Final = (-1, 0)
+
+
+class Extensions(Protocol):
+    """Which members of a tar are pictures and captions."""
+
+    @property
+    def image(self) -> tuple[str, ...]:
+        """Extensions of pictures."""
+        ...
+
+    @property
+    def caption(self) -> str:
+        """Extension of captions, with a field of its JSON behind a colon."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,7 @@ class Index:
         self.numbers.extend((place.shard, *place.image, *place.caption))
 
 
-def scan(files: Files, config: ShardsConfig) -> Index:
+def scan(files: Files, config: Extensions) -> Index:
     """Read the headers of all shards.
 
     Raises:
@@ -76,7 +89,7 @@ def scan(files: Files, config: ShardsConfig) -> Index:
     return index
 
 
-def caption_extension(config: ShardsConfig) -> str:
+def caption_extension(config: Extensions) -> str:
     """Return the extension of captions, without the field."""
     return config.caption.partition(":")[0]
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
+from mmx.storage.urls import expand_all, shown
 from mmx_shards.configs import ShardsConfig
-from mmx_shards.urls import expand_all, shown
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast, final
 
 from mmx.errors import DataError
-from mmx_shards.urls import shown
+from mmx.storage.urls import shown
 
 _OPEN: Final = 32
 

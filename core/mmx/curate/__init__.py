@@ -1,0 +1,1 @@
+"""What `mmx data` does: looking at data, packing it into shards, proving that it is whole."""

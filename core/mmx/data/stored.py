@@ -1,0 +1,80 @@
+"""Datasets of picture files: from the bytes that are stored to samples."""
+
+from __future__ import annotations
+
+import io
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import numpy as np
+from jaxtyping import Float64
+from typing_extensions import override
+
+from mmx.config import StoredConfig
+from mmx.data.decode import decode, size_of
+from mmx.data.order import seed_of
+from mmx.data.stages import stage
+from mmx.errors import RecipeError
+from mmx.parts.dataset import MEASURES, BadSampleError, Dataset, Raw, Sample
+
+
+class StoredDataset(Dataset):
+    """A dataset that has its pictures as files. It says how a sample's bytes are read; they are decoded here.
+
+    Samples with the same captions have the same ``group``: a loss can leave them out of each other's negatives.
+    """
+
+    def __init__(self, config: StoredConfig) -> None:
+        self._largest, self._draft = config.max_pixels, config.draft
+
+    @abstractmethod
+    def raw(self, index: int) -> Raw:
+        """Read one sample as it is stored.
+
+        Raises:
+            BadSampleError: it has no picture or no caption.
+            DataError: the dataset as a whole cannot be read.
+            IndexError: there is no such sample.
+        """
+
+    @final
+    @override
+    def read(self, index: int) -> Sample:
+        with stage("read"):
+            raw = self.raw(index)
+        with stage("decode"):
+            image = decode(raw.image, raw.key, self._largest, self._draft)
+        return Sample(raw.key, image, raw.texts, {"group": seed_of(*raw.texts), **raw.facts})
+
+    @override
+    def columns(self, names: Sequence[str]) -> Mapping[str, Float64[np.ndarray, " samples"]]:
+        """Return numbers of every sample, from the headers of pictures and from what is stored beside them."""
+        found = {name: np.full(len(self), np.nan) for name in names}
+        seen = set[str]()
+        for index in range(len(self)):
+            try:
+                raw = self.raw(index)
+            except BadSampleError:
+                continue
+            measures = measured(raw)
+            seen.update(measures)
+            for name in names:
+                found[name][index] = measures.get(name, np.nan)
+        unknown = [name for name in names if name not in seen and name not in MEASURES]
+        if unknown:
+            numbers = ", ".join(sorted(seen)) or "none"
+            raise RecipeError(f"no sample has the number '{unknown[0]}' (numbers there are: {numbers})")
+        return found
+
+
+def measured(raw: Raw) -> dict[str, float]:
+    """Return the numbers of a sample: those stored with it, then ``MEASURES``; sides are left out if not to be read."""
+    numbers = {
+        name: float(value)
+        for name, value in raw.fields.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    size = size_of(io.BytesIO(raw.image))
+    sides = {} if size is None else {"width": float(size[0]), "height": float(size[1])}
+    return {**numbers, **sides, "characters": float(max(map(len, raw.texts), default=0))}

@@ -1,0 +1,1 @@
+"""Tar shards: their members, their index, and whether they are whole."""
