@@ -172,6 +172,18 @@ def _kib(path: Path, name: str) -> int:
     return 1024 * int(lines[name].split()[0])
 
 
+def proportional(process: int) -> int:
+    """Return the resident bytes of a process and its descendants; what n processes share counts as an nth for each."""
+    folder = Path(f"/proc/{process}")
+    try:
+        own = _kib(folder / "smaps_rollup", "Pss")
+        tasks = [task / "children" for task in (folder / "task").iterdir()]
+        children = {int(child) for task in tasks for child in task.read_text().split()}
+    except (OSError, KeyError):  # it has ended meanwhile
+        return 0
+    return own + sum(map(proportional, children))
+
+
 def memory_left() -> int:
     """Return the bytes that can be had before the machine, or the container, is out of memory."""
     left = [_kib(Path("/proc/meminfo"), "MemAvailable")]

@@ -186,7 +186,7 @@ class DatasetConfig(PartConfig):
 
 
 class RemoteTable(Table):
-    """How data at URLs is read."""
+    """How requests for data at URLs are made, and what is kept of it."""
 
     timeout: Annotated[float, Field(gt=0)] = 30.0
     """Seconds that one request, of at most 4 MiB, may take; then it is made again."""
@@ -206,7 +206,7 @@ class StoredConfig(DatasetConfig):
     draft: Annotated[int, Field(gt=0)] | None = None
     """Decode JPEG files at 1/2, 1/4 or 1/8 of their size where both sides are still at least this: faster, and not the
     same pixels. All of them are decoded if not given."""
-    max_pixels: Annotated[int, Field(gt=0)] = 89_478_485
+    max_pixels: Annotated[int, Field(gt=0)] = 64_000_000
     """A picture of more pixels is skipped, without being decoded."""
 
 

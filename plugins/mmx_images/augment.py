@@ -35,7 +35,8 @@ class Augment(ImageTransform):
             pixels = pad(pixels)
         elif self.preprocess.resize == "squash":
             aspect = pixels.shape[2] / pixels.shape[1]
-        pixels = stretch(crop(pixels, self.config, aspect, draws), size, size)
+        height, width = pixels.shape[1:]
+        pixels = stretch(crop(height, width, self.config, aspect, draws).of(pixels), size, size)
         if self.config.flip > 0 and draws.chance(self.config.flip):
             pixels = pixels.flip(2)
         if not (self.moves or self.recolours):

@@ -1,6 +1,7 @@
 """Random crops, rotations and shifts."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, UInt8
@@ -13,16 +14,29 @@ from mmx_images.draws import Draws
 _ATTEMPTS = 10
 
 
-def crop(pixels: UInt8[Tensor, "3 h w"], config: AugmentConfig, aspect: float, draws: Draws) -> UInt8[Tensor, "3 i j"]:
-    """Return a random box of the picture, or its largest square at a random place.
+@dataclass(frozen=True)
+class Box:
+    """A part of a picture, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, pixels: UInt8[Tensor, "3 h w"]) -> UInt8[Tensor, "3 i j"]:
+        """Return the part, without copying it."""
+        return pixels[:, self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def crop(height: int, width: int, config: AugmentConfig, aspect: float, draws: Draws) -> Box:
+    """Return a random box of a picture, or its largest square at a random place.
 
     The box's area and its ratio (uniform in the logarithm, times ``aspect``) are drawn until it fits; after ten failures
     it is the largest centred box whose ratio is allowed.
     """
-    height, width = pixels.shape[1:]
     if config.crop == "square":
         side = min(height, width)
-        return _cut(pixels, draws.below(height - side + 1), draws.below(width - side + 1), side, side)
+        return Box(draws.below(height - side + 1), draws.below(width - side + 1), side, side)
     low, high = (math.log(ratio * aspect) for ratio in config.ratio)
     for _ in range(_ATTEMPTS):
         area = height * width * draws.between(*config.scale)
@@ -30,19 +44,14 @@ def crop(pixels: UInt8[Tensor, "3 h w"], config: AugmentConfig, aspect: float, d
         box_width, box_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < box_width <= width and 0 < box_height <= height:
             top, left = draws.below(height - box_height + 1), draws.below(width - box_width + 1)
-            return _cut(pixels, top, left, box_height, box_width)
-    return _centre(pixels, math.exp(low), math.exp(high))
+            return Box(top, left, box_height, box_width)
+    return _centre(height, width, math.exp(low), math.exp(high))
 
 
-def _centre(pixels: UInt8[Tensor, "3 h w"], low: float, high: float) -> UInt8[Tensor, "3 i j"]:
-    height, width = pixels.shape[1:]
+def _centre(height: int, width: int, low: float, high: float) -> Box:
     box_width = max(1, min(width, round(height * high)))
     box_height = max(1, min(height, round(width / low)))
-    return _cut(pixels, (height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
-
-
-def _cut(pixels: UInt8[Tensor, "3 h w"], top: int, left: int, height: int, width: int) -> UInt8[Tensor, "3 i j"]:
-    return pixels[:, top : top + height, left : left + width]
+    return Box((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
 
 
 def places(size: int) -> Float[Tensor, "3 n"]:

@@ -43,6 +43,8 @@ class Story:
     recipe: Record = field(default_factory=dict[str, object])
     run: Record = field(default_factory=dict[str, object])
     end: Record = field(default_factory=dict[str, object])
+    sources: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    """Samples that were trained on and skipped, by source."""
     environment: Record = field(default_factory=dict[str, object])
     steps: list[Mapping[str, float]] = field(default_factory=list[Mapping[str, float]])
     """Every number of a step by its name; the losses as ``parts.NAME``."""
@@ -120,6 +122,18 @@ def _records(story: Story) -> Iterator[Record]:
         story.missing.append(f"metrics.jsonl: {counted(broken, 'broken line')} left out")
 
 
+def _count(story: Story, record: Record) -> None:
+    """Add up the samples of each source; every record has those since the one before."""
+    for name in table(record, "sources"):
+        counts = table(table(record, "sources"), name)
+        numbers = [counts.get(what) for what in ("trained", "skipped")]
+        before = story.sources.get(name, (0, 0))
+        story.sources[name] = cast(
+            tuple[int, int],
+            tuple(old + (new if isinstance(new, int) else 0) for old, new in zip(before, numbers, strict=True)),
+        )
+
+
 def _read_metrics(story: Story) -> None:
     stride = 1
     last: Mapping[str, float] = {}
@@ -127,6 +141,7 @@ def _read_metrics(story: Story) -> None:
         kind = record.get("kind")
         if kind == "step":
             last = _point(record)
+            _count(story, record)
             stride = _keep(story, last, stride)
         elif kind == "evaluation":
             _evaluation(story, record)

@@ -106,10 +106,27 @@ def _facts(story: Story) -> list[tuple[str, str]]:
         ("time", wording.duration(_seconds(story)) if _seconds(story) else ""),
         ("images per second", _mean(story, "images_per_second", "{:,.0f}")),
         ("waiting for data", _mean(story, "waited", "{:.1%}").replace("%", " %")),
-        ("bad samples skipped", _last(story, "skipped", "{:,.0f}")),
+        ("samples trained on", _sources(story)),
+        ("bad samples skipped", _skipped(story)),
+        ("left out by filters", ", ".join(f"{key} {count:,}" for key, count in table(story.run, "left_out").items())),
         ("device", str(run.get("device") or "")),
         *versions(story.environment),
     ]
+
+
+def _sources(story: Story) -> str:
+    """Return how many samples of each source were trained on, and their share where there are several."""
+    total = sum(trained for trained, _ in story.sources.values())
+    if len(story.sources) < 2 or not total:
+        return f"{total:,}" if total else ""
+    counts = [f"{name} {trained:,} ({trained / total:.1%})" for name, (trained, _) in story.sources.items()]
+    return ", ".join(counts).replace("%", " %")
+
+
+def _skipped(story: Story) -> str:
+    by_source = [f"{name} {skipped:,}" for name, (_, skipped) in story.sources.items() if skipped]
+    where = f" ({', '.join(by_source)})" if len(story.sources) > 1 and by_source else ""
+    return _last(story, "skipped", "{:,.0f}") + where
 
 
 def versions(environment: Record) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -10,6 +12,8 @@ from typing_extensions import override
 
 from mmx.config import StoredConfig
 from mmx.errors import DataError
+from mmx.shards.find import is_tars, tars_in
+from mmx.shards.roles import Extensions
 from mmx.storage.files import Files
 from mmx.storage.urls import expand_all
 
@@ -26,12 +30,34 @@ class ShardsConfig(StoredConfig):
     caption: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]+(:.+)?$")] = "txt"
     """Extension of captions, such as "txt"; with a field behind a colon, such as "json:caption", members are JSON
     objects, and the field is a text or a list of texts."""
+    index: str | None = None
+    """Path or URL of the shards' index, which ``mmx data index`` makes. If not given, ``mmx-index.safetensors`` beside
+    the first shard is taken if there is one; "none" takes none."""
+
+    @property
+    def extensions(self) -> Extensions:
+        """Which members are pictures and captions."""
+        return Extensions(self.image, self.caption)
 
     @field_validator("urls")
     @classmethod
     def _can_be_expanded(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         expand_all(urls)
         return urls
+
+    @field_validator("index")
+    @classmethod
+    def _can_be_read(cls, index: str | None) -> str | None:
+        if index is not None:
+            _one(index)
+        return index
+
+    @override
+    @classmethod
+    def at(cls, name: str, path: str) -> Self | None:
+        """Return options that read tars: a path or URL, with or without braces, or a folder of them."""
+        urls: Sequence[str] = tars_in(path) if os.path.isdir(path) else [path] if is_tars(path) else ()
+        return cls(name=name, urls=tuple(urls)) if urls else None
 
     @override
     @classmethod
@@ -45,10 +71,18 @@ class ShardsConfig(StoredConfig):
 
     @override
     def absent(self) -> str:
-        """Say that the first shard cannot be opened; the others are opened when they are read."""
-        first = Files(expand_all(self.urls)[:1])
+        """Say that the index or the first shard cannot be opened; the others are opened when they are read."""
+        urls = expand_all(self.urls)[:1]
+        named = self.index not in (None, "none")
+        files = Files([str(self.index), *urls] if named else urls, self.remote)
         try:
-            first[0].close()
+            for file in range(len(files.urls)):
+                files.check(file)
         except DataError as error:
             return str(error)
         return ""
+
+
+def _one(url: str) -> None:
+    if len(expand_all([url])) != 1:
+        raise ValueError("names several files; an index is one")

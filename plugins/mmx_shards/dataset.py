@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final, cast, final
+from typing import Final, final
 
+import numpy as np
+from jaxtyping import Float64
 from typing_extensions import override
 
+from mmx.data.captions import texts_from
 from mmx.data.stored import StoredDataset
+from mmx.errors import DataError
 from mmx.parts.dataset import BadSampleError, Raw
-from mmx.shards.index import Index, caption_extension, scan
+from mmx.shards.fields import fields_of
+from mmx.shards.roles import CAPTION, IMAGE, JSON, LARGEST, PARTS
+from mmx.shards.rows import Span, check_of
 from mmx.storage.files import Files
-from mmx.storage.urls import expand_all
+from mmx.storage.urls import expand_all, shown
+from mmx_shards.catalog import Catalog
+from mmx_shards.columns import columns
 from mmx_shards.configs import ShardsConfig
 
-_LARGEST_IMAGE: Final = 2**28
-_LARGEST_CAPTION: Final = 2**20
+_GAP: Final = 8_192
+"""Bytes between the parts of a sample that are read along with them: headers, and small members that are not used."""
 
 
 @final
 class Shards(StoredDataset):
-    """Pictures and captions in tars, read by offset. The shards' headers are read once, when first needed.
+    """Pictures and captions in tars, read by offset. Without an index, headers are read once, when first needed.
 
     Samples with the same captions have the same ``group``: a loss can leave them out of each other's negatives.
     """
@@ -29,67 +38,132 @@ class Shards(StoredDataset):
     def __init__(self, config: ShardsConfig) -> None:
         super().__init__(config)
         self.config = config
-        self.files = Files(expand_all(config.urls))
+        self.files = Files(expand_all(config.urls), config.remote)
+        self._sized = set[int]()
 
     @cached_property
-    def index(self) -> Index:
-        """All samples; reading it the first time scans every shard."""
-        return scan(self.files, self.config)
+    def catalog(self) -> Catalog:
+        """All samples."""
+        return Catalog(self.config, self.files)
 
     @override
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.catalog)
 
     @override
     def key(self, index: int) -> str:
-        return self.index.keys[index]
+        return self.catalog.key(index)
 
     @override
     def raw(self, index: int) -> Raw:
-        key, image, caption = self.members(index)
-        return Raw(key, image, self._texts(key, caption))
+        key, image, caption, beside = self._parts(index)
+        texts = texts_from(caption, key, self.config.caption)
+        own = caption if self.config.extensions.caption_extension == "json" else beside
+        return Raw(key, image, texts, {} if own is None else fields_of(own))
 
     def members(self, index: int) -> tuple[str, bytes, bytes]:
         """Return a sample's key, picture and caption as stored, for datasets that read them in their own way."""
-        key, place = self.index.keys[index], self.index[index]
-        caption = self._bytes(key, place.shard, place.caption, "caption", _LARGEST_CAPTION)
-        image = self._bytes(key, place.shard, place.image, "picture", _LARGEST_IMAGE)
-        return key, image, caption
+        return self._parts(index)[:3]
 
-    def _bytes(self, key: str, shard: int, span: tuple[int, int], what: str, largest: int) -> bytes:
-        offset, size = span
-        if offset < 0:
-            wanted = (caption_extension(self.config),) if what == "caption" else self.config.image
-            raise BadSampleError(f"{key}: has no {what} ({' '.join(f'.{extension}' for extension in wanted)})")
-        if size > largest:
-            raise BadSampleError(f"{key}: the {what} has {size} bytes, more than {largest}")
-        data = self.files.read(shard, offset, size)
-        if len(data) < size:
-            raise BadSampleError(f"{key}: the shard is cut short inside the {what} ({len(data)} of {size} bytes)")
-        return data
+    @override
+    def runs(self) -> Sequence[int]:
+        return [count for count in self.catalog.counts if count]
 
-    def _texts(self, key: str, data: bytes) -> tuple[str, ...]:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise BadSampleError(f"{key}: the caption is not UTF-8 (byte {error.start})") from None
-        _, is_json, field = self.config.caption.partition(":")
-        texts = tuple(text.strip() for text in (_from_json(key, text, field) if is_json else [text]))
-        kept = tuple(text for text in texts if text)
-        if not kept:
-            raise BadSampleError(f"{key}: the caption is empty")
-        return kept
+    @override
+    def columns(self, names: Sequence[str]) -> Mapping[str, Float64[np.ndarray, " samples"]]:
+        if self.catalog.facts is None:
+            return super().columns(names)
+        return columns(names, self.catalog.rows, self.catalog.facts, self.catalog.spans())
+
+    @override
+    def ahead(self, indices: Sequence[int]) -> None:
+        self.files.ahead(
+            (shard, start, end - start)
+            for shard, row in map(self.catalog.locate, indices)
+            for start, end in _runs([span for span in self._spans(row) if span[0] >= 0])
+        )
+
+    @override
+    def notes(self) -> Sequence[str]:
+        return self.catalog.notes
+
+    def _parts(self, index: int) -> tuple[str, bytes, bytes, bytes | None]:
+        shard, row = self.catalog.locate(index)
+        key, spans = self.catalog.key(index), self._spans(row)
+        self._refuse(key, row, spans)
+        self._check_size(shard)
+        image, caption, beside = self._read(key, shard, spans)
+        self._check(key, row, (image, caption, beside))
+        assert image is not None and caption is not None  # it was refused
+        return key, image, caption, beside
+
+    def _spans(self, row: int) -> tuple[Span, Span, Span]:
+        """Return where the parts are, without JSON that is too large to be read."""
+        place = self.catalog.rows.place(row)
+        return place.image, place.caption, place.json if place.json[1] <= LARGEST[JSON] else (-1, 0)
+
+    def _refuse(self, key: str, row: int, spans: Sequence[Span]) -> None:
+        again = self.catalog.rows.again(row)
+        if again is not None:
+            part, offset = again
+            first = self.catalog.rows.places[row, 2 * part]
+            raise BadSampleError(
+                f"{key}: has a second {PARTS[part]}: they are at bytes {first} and {offset} of its shard"
+            )
+        for part in (IMAGE, CAPTION):
+            offset, size = spans[part]
+            if offset < 0:
+                raise BadSampleError(f"{key}: has no {PARTS[part]} ({self.config.extensions.wanted(part)})")
+            if size > LARGEST[part]:
+                raise BadSampleError(f"{key}: the {PARTS[part]} has {size} bytes, more than {LARGEST[part]}")
+
+    def _check_size(self, shard: int) -> None:
+        """Check once that a shard has the size that the index says."""
+        index = self.catalog.index
+        if index is None or shard in self._sized:
+            return
+        size, indexed = self.files.size(shard), index.contents.shards[self.catalog.shards[shard]].size
+        if size != indexed:
+            raise DataError(
+                f"shard {shown(self.files.urls[shard])} has {size} bytes, but had {indexed} when it was indexed: it was "
+                "changed or cut short; get it again, or run mmx data index again if it should be so"
+            )
+        self._sized.add(shard)
+
+    def _read(self, key: str, shard: int, spans: Sequence[Span]) -> list[bytes | None]:
+        """Read the parts of a sample; those that are near each other at once."""
+        there = [span for span in spans if span[0] >= 0]
+        runs = {start: self.files.read(shard, start, end - start) for start, end in _runs(there)}
+        found: list[bytes | None] = []
+        for part, (offset, size) in enumerate(spans):
+            if offset < 0:
+                found.append(None)
+                continue
+            start = max(start for start in runs if start <= offset)
+            data = runs[start][offset - start : offset - start + size]
+            if len(data) < size:
+                raise BadSampleError(
+                    f"{key}: the shard is cut short inside the {PARTS[part]} ({len(data)} of {size} bytes)"
+                )
+            found.append(data)
+        return found
+
+    def _check(self, key: str, row: int, parts: Sequence[bytes | None]) -> None:
+        """Compare what was read with the index: a shard may have been replaced by one of the same size."""
+        facts = self.catalog.facts
+        if facts is None:
+            return
+        digests = [None if data is None else hashlib.sha256(data).digest() for data in parts]
+        if check_of(self.catalog.rows.key(row), digests) != int(facts.checks[row]):
+            raise BadSampleError(f"{key}: its bytes are not those that were indexed (checksum)")
 
 
-def _from_json(key: str, text: str, field: str) -> list[str]:
-    try:
-        value: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadSampleError(f"{key}: the caption is not JSON: {error}") from None
-    if not isinstance(value, dict) or field not in value:
-        raise BadSampleError(f"{key}: the JSON has no field '{field}'")
-    found: Any = cast(dict[str, Any], value)[field]
-    texts = [found] if isinstance(found, str) else found
-    if not isinstance(texts, list) or not all(isinstance(item, str) for item in cast(list[Any], texts)):
-        raise BadSampleError(f"{key}: the field '{field}' is neither a text nor a list of texts")
-    return cast(list[str], texts)
+def _runs(spans: Sequence[Span]) -> Sequence[tuple[int, int]]:
+    """Return starts and ends of what is read at once."""
+    runs: list[tuple[int, int]] = []
+    for offset, size in sorted(spans):
+        if runs and offset - runs[-1][1] <= _GAP:
+            runs[-1] = (runs[-1][0], max(runs[-1][1], offset + size))
+        else:
+            runs.append((offset, offset + size))
+    return runs

@@ -18,6 +18,8 @@ from mmx.run.wording import clock
 
 REDRAW: Final = 0.1
 """Seconds between two drawings of the bar."""
+MUCH: Final = 0.05
+"""Share of waiting from which the slowest stage is named."""
 SHORTEST: Final = 11
 """Columns that are kept for the bar itself and the gaps around it."""
 
@@ -40,6 +42,11 @@ class Display(ABC):
     def say(self, text: str, style: str = "") -> None:
         """Write text as it is, never read as markup; broken between words on a terminal, one line elsewhere."""
         self.console.print(Text(text, style=style), soft_wrap=not self.console.is_interactive)
+
+
+def waiting(step: Step) -> str:
+    """Return the share of the time that training waited for data, and for which stage where that is much."""
+    return f"data {step.waited:.0%}" + (f" ({step.slowest})" if step.slowest and step.waited >= MUCH else "")
 
 
 @final
@@ -68,7 +75,7 @@ class Lines(Display):
         return (
             f"step {step.step}/{self.run.steps} ({step.step / max(1, self.run.steps):.0%}) epoch {step.epoch:.2f} "
             f"Loss: {step.loss:.4f} ({mean:.4f}) {step.images_per_second:.0f}/s LR: {step.lr:.6f} "
-            f"Logit Scale: {step.scale:.2f} data {step.waited:.0%} left {clock(step.left)}{skipped}"
+            f"Logit Scale: {step.scale:.2f} {waiting(step)} left {clock(step.left)}{skipped}"
         )
 
     def close(self) -> None:
@@ -110,7 +117,7 @@ class Bar(Display):
     def facts(self, step: Step) -> str:
         """Return what stands beside the bar; on a narrow terminal what matters least is left out."""
         rate, epoch = f"{step.images_per_second:.0f} img/s", f"epoch {step.epoch:.1f}"
-        shown = [f"loss {sum(self.recent) / len(self.recent):.3f}", rate, f"data {step.waited:.0%}", epoch]
+        shown = [f"loss {sum(self.recent) / len(self.recent):.3f}", rate, waiting(step), epoch]
         shown.append(f"{clock(step.left)} left")
         room = self.console.width - 2 * len(str(self.run.steps)) - SHORTEST
         for least in (epoch, rate):

@@ -15,6 +15,12 @@ STEPS: Final = 50
 """Steps before the waiting is judged: the first batches are slow in any run."""
 INPUT_BOUND: Final = 0.3
 """Share of waiting from which the data is what limits the run."""
+_MORE: Final = "raise data.workers or use smaller pictures"
+_CURES: Final = {
+    "read": "raise data.workers, or bring the data nearer",
+    "decode": "raise data.workers, store smaller pictures (mmx data pack --size), or decode JPEG drafts (draft)",
+}
+"""What to do by the stage that takes longest."""
 STUCK_STEPS: Final = 200
 """Steps after which a loss should have left the value of guessing."""
 STUCK_WITHIN: Final = 0.03
@@ -27,6 +33,7 @@ class Watch:
         self.start = run.start
         self.guess = _guess(run.recipe)
         self.waits: deque[float] = deque(maxlen=RECORDS)
+        self.slowest = ""
         self.losses: dict[str, list[float]] = {}
         self.said: set[str] = set()
 
@@ -35,6 +42,7 @@ class Watch:
         taken = step.step - self.start
         if taken > 1:  # the first step waits for the workers to start
             self.waits.append(step.waited)
+            self.slowest = step.slowest
         warnings: list[str] = []
         if taken >= STEPS and len(self.waits) == RECORDS:
             warnings += self._once("waits", self._input_bound())
@@ -56,7 +64,8 @@ class Watch:
         share = sum(self.waits) / RECORDS
         if share < INPUT_BOUND:
             return ""
-        return f"input-bound: {share:.0%} of the time waits for data; raise data.workers or use smaller pictures"
+        most = f", most of it for the stage '{self.slowest}'" if self.slowest else ""
+        return f"input-bound: {share:.0%} of the time waits for data{most}; {_CURES.get(self.slowest, _MORE)}"
 
     def _stuck(self, name: str) -> list[str]:
         losses = self.losses[name]

@@ -132,8 +132,12 @@ class Sender:
 def step_values(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a step's numbers under the names that W&B groups into panels."""
     parts = cast(Mapping[str, float], row.get("parts", {}))
-    numbers = {f"train/{name}": value for name, value in row.items() if name not in ("kind", "step", "parts")}
-    return {"step": row["step"], **numbers, **{f"loss/{name}": value for name, value in parts.items()}}
+    sources = cast(Mapping[str, Mapping[str, int]], row.get("sources", {}))
+    numbers = {
+        f"train/{name}": value for name, value in row.items() if name not in ("kind", "step", "parts", "sources")
+    }
+    counts = {f"data/{name}/{what}": count for name, source in sources.items() for what, count in source.items()}
+    return {"step": row["step"], **numbers, **{f"loss/{name}": value for name, value in parts.items()}, **counts}
 
 
 def _table(pictures: list[Picture]) -> Any:

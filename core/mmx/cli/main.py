@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmx.cli import doctor, plugins, recipe, run, verify
+from mmx.cli import data, doctor, plugins, recipe, run, verify
 from mmx.cli.words import EXIT_CODES, examples
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
         "mmx eval runs/NAME",
         "mmx recipe list",
         "mmx verify quickstart_vit",
+        "mmx data inspect photos",
         "mmx plugins",
         "mmx doctor",
     )
@@ -30,6 +31,7 @@ app = typer.Typer(
 run.register(app)
 recipe.register(app)
 verify.register(app)
+data.register(app)
 plugins.register(app)
 doctor.register(app)
 

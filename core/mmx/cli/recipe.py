@@ -73,7 +73,7 @@ def check(
         found = examine(document, registries)
         if isinstance(found, list):
             problems = found
-        elif deep or found.data.train is None:
+        elif deep or not found.data.given():
             advice = _about_data(Path(recipe), sets or (), unset or (), found, registries)
             problems = _deep(found, document, registries, say) if deep else ()
         if problems:
@@ -104,7 +104,7 @@ def _about_data(path: Path, sets: Sequence[str], unset: Sequence[str], recipe: R
     if not why:
         return ""
     lines = how_to_give(Asked(path, sets, unset), recipe, registries)
-    return f"data.train: {why}\n\n{lines}" if recipe.data.train is None else lines
+    return lines if recipe.data.given() else f"{why}\n\n{lines}"
 
 
 def _deep(recipe: Recipe, document: Document, registries: Registries, say: Callable[[str], None]) -> list[Problem]:

@@ -11,11 +11,13 @@ from typing import Any, Final, cast, final
 import torch
 from torch.utils.data import DataLoader
 
-from mmx.data.order import Order, Ticket
-from mmx.data.views import Bad, Loaded, Reader, collate
+from mmx.data.order import Asked, Order
+from mmx.data.views import Bad, Loaded, Reader
 from mmx.errors import DataError, MmxError
 from mmx.files import Carried
 
+_JUDGED: Final = 10_000
+"""Samples of an epoch by which it is judged, at least: among the first few, one is a large share."""
 _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -31,7 +33,7 @@ def stream(
     """
     loader: DataLoader[Any] = DataLoader(
         cast("Any", _Steps(Carried(), reader)),
-        batch_sampler=cast("Any", _Tickets(order, start, steps, rank, ranks)),
+        batch_sampler=cast("Any", _Plan(order, start, steps, rank, ranks, max(1, workers))),
         num_workers=workers,
         collate_fn=cast("Any", _as_read),
         generator=torch.Generator().manual_seed(0),
@@ -86,9 +88,9 @@ class _Steps:
     """Sent first: what follows may be defined in a plugin file."""
     reader: Reader
 
-    def __getitems__(self, tickets: Sequence[Ticket]) -> Loaded | MmxError:
+    def __getitems__(self, asked: Asked) -> Loaded | MmxError:
         try:
-            return collate(self.reader.__getitems__(tickets))
+            return self.reader.step(asked)
         except MmxError as error:
             return error
 
@@ -99,15 +101,17 @@ def _as_read(step: Loaded | MmxError) -> Loaded | MmxError:
 
 @final
 @dataclass(frozen=True)
-class _Tickets:
+class _Plan:
     order: Order
     start: int
     steps: int
     rank: int
     ranks: int
+    ahead: int
+    """As many steps as there are workers: they take turns, so that is the next one of the same worker."""
 
     def __iter__(self) -> Iterator[Any]:
-        return self.order.tickets(self.start, self.steps, self.rank, self.ranks)
+        return self.order.asked(self.start, self.steps, self.rank, self.ranks, self.ahead)
 
     def __len__(self) -> int:
         return self.steps - self.start
@@ -135,7 +139,6 @@ class Budget:
     def __init__(
         self, share: float, samples: int, say: Callable[[str], None], epoch: int = 0, total: int = 0, in_epoch: int = 0
     ) -> None:
-        self.allowed = int(share * samples)
         self.total = total
         self.in_epoch = in_epoch
         self._share = share
@@ -145,12 +148,14 @@ class Budget:
         self._said: set[str] = set()
         self._say = say
 
-    def spend(self, bad: Sequence[Bad], epoch: int) -> None:
-        """Count the bad samples of a step.
+    def spend(self, bad: Sequence[Bad], epoch: int, read: int) -> None:
+        """Count the bad samples of a step; ``read`` are all samples of the epoch up to here.
 
         Raises:
-            DataError: this epoch has more of them than the recipe allows.
+            DataError: this epoch has more of them than the recipe allows of what was read, or of the first 10,000.
         """
+        seen = min(self._samples, max(_JUDGED, read))
+        allowed = int(self._share * seen)
         if epoch != self._epoch:
             self._epoch, self.in_epoch, self._shown = epoch, 0, []
         truly = [sample for sample in bad if not sample.good]
@@ -161,9 +166,9 @@ class Budget:
             if sample.key not in self._said:
                 self._said.add(sample.key)
                 self._say(f"skipped {sample.key}: {sample.reason}")
-        if self.in_epoch > self.allowed:
+        if self.in_epoch > allowed:
             raise DataError(
-                f"bad samples in epoch {epoch}: {self.in_epoch} so far, more than the {self.allowed} of {self._samples} "
+                f"bad samples in epoch {epoch}: {self.in_epoch} so far, more than the {allowed} of {seen} "
                 f"that data.bad_samples = {self._share} allows. Among them: {named(self._shown)}. Mend the data, or go "
                 "on with a larger share, such as --set data.bad_samples=0.1"
             )

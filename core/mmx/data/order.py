@@ -1,63 +1,135 @@
-"""The order of training: a pure function of seed, epoch and position, so that resuming needs two integers."""
+"""The order of training: a pure function of seed, epoch and position, so that resuming needs one integer."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
-import torch
+import numpy as np
+from jaxtyping import Int64
 
+from mmx.data.interleave import Interleave
+from mmx.data.permute import seed_of
+from mmx.data.shuffle import Shuffle
 from mmx.errors import DataError
 
+_SHARES: Final = 2**20
+"""Positions in which sources that are mixed by weight have their exact shares."""
 
-def seed_of(*parts: str | int) -> int:
-    """Return 63 bits that depend on all parts and nothing else."""
-    text = "\x1f".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+@dataclass(frozen=True)
+class Source:
+    """One of the datasets that are mixed."""
+
+    runs: Sequence[int]
+    """Sizes of runs of samples that are stored together; their sum is the number of samples."""
+    amount: float = 1.0
+    """Passes over it in an epoch, or its weight among the sources."""
+    name: str = ""
+    """Its name in the recipe: the order of a source does not depend on those beside it."""
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """One sample's place in the run: which sample, in which pass over the data."""
+    """One sample's place in the run: which sample, counted over all sources, in which pass over its source."""
 
     index: int
     epoch: int
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What one rank reads for one step."""
+
+    tickets: Sequence[Ticket]
+    ahead: Sequence[int]
+    """Samples of a later step."""
+
+
 @final
 class Order:
-    """Which samples make up each step. Every epoch is a new permutation; its incomplete last batch is dropped."""
+    """Which samples make up each step.
 
-    def __init__(self, samples: int, batch: int, seed: int) -> None:
-        if samples == 0:
-            raise DataError("the training dataset has no samples")
-        if samples < batch:
+    By repetitions, an epoch passes over each source as often as its amount says, and its incomplete last batch is
+    dropped. By weights, a source has its share of every ``2**20`` samples and is passed over again and again; an epoch is
+    as many samples as all sources have together.
+
+    Args:
+        sources: what is mixed, or the number of samples of the only one.
+        batch: samples in a step.
+        seed: the recipe's.
+        window: runs of each source that are mixed at a time; 0 mixes all samples.
+        weighted: whether amounts are weights, rather than repetitions.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source] | int, batch: int, seed: int, window: int = 0, weighted: bool = False
+    ) -> None:
+        given = [Source((sources,))] if isinstance(sources, int) else sources
+        sizes = [sum(source.runs) for source in given]
+        if 0 in sizes:
+            name = given[sizes.index(0)].name
+            raise DataError(f"the training dataset{f' {name}' if name else ''} has no samples")
+        counts = _shares(given) if weighted else [round(s.amount * n) for s, n in zip(given, sizes, strict=True)]
+        self._line = Interleave(counts)
+        self._shuffles = [Shuffle(source.runs, window, seed_of("source", seed, source.name)) for source in given]
+        self._starts = np.cumsum([0, *sizes[:-1]])
+        self.samples = sum(sizes) if weighted else sum(counts)
+        if self.samples < batch:
             raise DataError(
-                f"data.batch = {batch} is more than the {samples} training samples there are; lower data.batch"
+                f"data.batch = {batch} is more than the {self.samples} training samples there are; lower data.batch"
             )
-        self.samples = samples
         self.batch = batch
-        self.seed = seed
-        self.per_epoch = samples // batch
+        self.per_epoch = self.samples // batch
+        self._epoch = self.per_epoch * batch if weighted else self.samples
 
     def place(self, step: int) -> tuple[int, int]:
-        """Return a step's epoch and its first position in that epoch's permutation. Steps count from 0."""
+        """Return a step's epoch and its first position in that epoch. Steps count from 0."""
         return step // self.per_epoch, step % self.per_epoch * self.batch
 
-    def permutation(self, epoch: int) -> list[int]:
-        """Return the order of an epoch."""
-        draw = torch.Generator().manual_seed(seed_of("order", self.seed, epoch))
-        return torch.randperm(self.samples, generator=draw).tolist()
+    def tickets(self, step: int) -> list[Ticket]:
+        """Return the samples of a step, in their order."""
+        epoch, first = self.place(step)
+        indices, turns = self._at(epoch * self._epoch + first)
+        return [Ticket(index, turn) for index, turn in zip(indices.tolist(), turns.tolist(), strict=True)]
 
-    def tickets(self, start: int, steps: int, rank: int = 0, ranks: int = 1) -> Iterator[list[Ticket]]:
-        """Yield the tickets of steps ``start`` to ``steps``, excluded: of all rows, or of one rank's equal part of them."""
-        here = self.batch // ranks
-        epoch, order = -1, list[int]()
-        for step in range(start, steps):
-            now, first = self.place(step)
-            if now != epoch:
-                epoch, order = now, self.permutation(now)
-            first += rank * here
-            yield [Ticket(index, epoch) for index in order[first : first + here]]
+    def asked(self, start: int, stop: int, rank: int = 0, ranks: int = 1, ahead: int = 0) -> Iterator[Asked]:
+        """Yield what is read for steps ``start`` to ``stop``, excluded: all rows, or one rank's equal part of them.
+
+        Args:
+            start: the first step.
+            stop: the step after the last.
+            rank: whose part.
+            ranks: among how many the rows are divided.
+            ahead: how many steps later those samples are read that each step names beforehand.
+        """
+        here = slice(rank * self.batch // ranks, (rank + 1) * self.batch // ranks)
+        for step in range(start, stop):
+            later = self.tickets(step + ahead)[here] if ahead and step + ahead < stop else ()
+            yield Asked(self.tickets(step)[here], [ticket.index for ticket in later])
+
+    def _at(self, position: int) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+        """Return samples and passes of the batch that begins at a position of the whole run."""
+        sources, places = self._line(position, self.batch)
+        indices, turns = np.empty_like(places), np.empty_like(places)
+        for number in np.unique(sources).tolist():
+            here, shuffle = np.flatnonzero(sources == number), self._shuffles[number]
+            turn, inside = np.divmod(places[here], shuffle.count)
+            turns[here] = turn
+            for one in np.unique(turn).tolist():
+                same = here[turn == one]
+                indices[same] = self._starts[number] + shuffle(one, inside[turn == one])
+        return indices, turns
+
+
+def _shares(sources: Sequence[Source]) -> list[int]:
+    """Return whole numbers in the ratio of the weights, as small as they can be."""
+    total = sum(source.amount for source in sources)
+    shares = [round(_SHARES * source.amount / total) for source in sources]
+    if 0 in shares:
+        raise DataError(
+            f"data.mix.weights.{sources[shares.index(0)].name} is less than a millionth of all weights; leave the source out"
+        )
+    return [share // math.gcd(*shares) for share in shares]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from jaxtyping import Float64
@@ -13,10 +13,14 @@ from typing_extensions import override
 
 from mmx.config import StoredConfig
 from mmx.data.decode import decode, size_of
-from mmx.data.order import seed_of
+from mmx.data.permute import seed_of
 from mmx.data.stages import stage
 from mmx.errors import RecipeError
 from mmx.parts.dataset import MEASURES, BadSampleError, Dataset, Raw, Sample
+
+
+_HUGE: Final = 2**1023
+"""JSON has whole numbers that no float can hold."""
 
 
 class StoredDataset(Dataset):
@@ -73,7 +77,7 @@ def measured(raw: Raw) -> dict[str, float]:
     numbers = {
         name: float(value)
         for name, value in raw.fields.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
     }
     size = size_of(io.BytesIO(raw.image))
     sides = {} if size is None else {"width": float(size[0]), "height": float(size[1])}

@@ -2,13 +2,15 @@
 
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import torch
 from torch import Tensor
 
-from mmx.data.order import Ticket, seed_of
+from mmx.data.order import Asked, Ticket
+from mmx.data.permute import seed_of
+from mmx.data.stages import stage, taken
 from mmx.errors import MmxError, PluginError, RecipeError
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.dataset import BadSampleError, Dataset, Sample
@@ -57,10 +59,12 @@ class Loaded:
 
     batch: Batch
     bad: Sequence[Bad]
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What each stage of reading it took, in the process that read it."""
 
     def pin_memory(self) -> "Loaded":
         """Pin the batch (the data loader calls this where there is a GPU)."""
-        return Loaded(self.batch.pin_memory(), self.bad)
+        return replace(self, batch=self.batch.pin_memory())
 
 
 @final
@@ -75,9 +79,15 @@ class Reader:
         self.texts = texts
         self.seed = seed
 
-    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Row | Bad]:
-        """Read the samples of one step."""
-        return [self[ticket] for ticket in tickets]
+    def step(self, asked: Asked) -> Loaded:
+        """Read and stack the samples of one step."""
+        taken()
+        with stage("read"):
+            self.dataset.ahead([*(ticket.index for ticket in asked.tickets), *asked.ahead])
+        rows = [self[ticket] for ticket in asked.tickets]
+        with stage("collate"):
+            loaded = collate(rows)
+        return replace(loaded, seconds=taken())
 
     def __getitem__(self, ticket: Ticket) -> Row | Bad:
         """Read one sample; one that cannot be used comes back by name, with the reason.
@@ -103,20 +113,27 @@ class Reader:
         return len(self.dataset)
 
     def _row(self, sample: Sample, epoch: int) -> Row:
-        draw = torch.Generator()
-        images: dict[str, PixelRow] = {}
-        texts: dict[str, WordRow] = {}
+        with stage("images"):
+            images = self._images(sample, epoch)
+        with stage("texts"):
+            texts = self._texts(sample, epoch)
+        return Row(sample.key, images, texts, sample.facts)
+
+    def _images(self, sample: Sample, epoch: int) -> dict[str, PixelRow]:
+        draw, made = torch.Generator(), dict[str, PixelRow]()
         for name, view in self.images.items():
             if sample.image is None:
                 raise BadSampleError("has no picture")
-            source = sample.image if view.of is None else images[view.of]
-            images[name] = view.transform(
-                source, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "image", name))
-            )
+            source = sample.image if view.of is None else made[view.of]
+            made[name] = view.transform(source, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "image", name)))
+        return made
+
+    def _texts(self, sample: Sample, epoch: int) -> dict[str, WordRow]:
+        draw, made = torch.Generator(), dict[str, WordRow]()
         for name, view in self.texts.items():
-            words = sample.texts if view.of is None else texts[view.of]
-            texts[name] = view.transform(words, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "text", name)))
-        return Row(sample.key, images, texts, sample.facts)
+            words = sample.texts if view.of is None else made[view.of]
+            made[name] = view.transform(words, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "text", name)))
+        return made
 
 
 def collate(rows: Sequence[Row | Bad]) -> Loaded:

@@ -17,6 +17,7 @@ def findings(recipe: Recipe) -> Iterator[Finding]:
     """Yield everything that does not fit together."""
     yield from _length(recipe)
     yield from _batch(recipe)
+    yield from _mix(recipe)
     yield from _parallel(recipe)
     yield from _evaluation(recipe)
     yield from _views("images", recipe.data.images)
@@ -44,6 +45,25 @@ def _batch(recipe: Recipe) -> Iterator[Finding]:
         fits = [count for count in range(1, min(batch, 65) + 1) if batch % count == 0]
         near = min(fits, key=lambda count: abs(count - pieces))
         yield ("train", "micro_batches"), f"should divide data.batch = {batch}, as {near} does, not {pieces}"
+
+
+def _mix(recipe: Recipe) -> Iterator[Finding]:
+    data = recipe.data
+    if data.train is not None and data.sources:
+        yield ("data", "train"), "give either train or sources, not both; where a recipe that this one extends has train: --unset data.train"
+    if data.mix is None:
+        return
+    if (data.mix.weights is None) == (data.mix.repeat is None):
+        yield ("data", "mix"), "give one of weights (shares of what is read) and repeat (passes in an epoch)"
+        return
+    how, amounts = ("repeat", data.mix.repeat) if data.mix.weights is None else ("weights", data.mix.weights)
+    known = ", ".join(data.sources) or "none"
+    for name in amounts or {}:
+        if name not in data.sources:
+            yield ("data", "mix", how, name), f"there is no [data.sources.{name}] (sources: {known})"
+    for name in data.sources if how == "weights" else ():
+        if name not in (amounts or {}):
+            yield ("data", "mix", how), f"has no weight for the source '{name}'; give each source one"
 
 
 def _parallel(recipe: Recipe) -> Iterator[Finding]:

@@ -33,20 +33,24 @@ class Asked:
 
 def absent(recipe: Recipe) -> str:
     """Say which training data is not there; empty if all seems to be there."""
-    if recipe.data.train is None:
-        return "is not given: this recipe leaves the data to you"
-    return cast(DatasetConfig, recipe.data.train).absent()
+    given = recipe.data.given()
+    if not given:
+        return "data.train: is not given: this recipe leaves the data to you"
+    said = [f"data.{key}: {why}" for key, data in given.items() if (why := data.absent())]
+    return "\n".join(said)
 
 
 def where(asked: Asked, recipe: Recipe) -> str:
     """Return where the training data is named: a line, ``--set``, or the recipe where it is not."""
-    named = [at for key, at in recipe.sources.items() if key.startswith("data.train.") and at != "default"]
+    named = [
+        at for key, at in recipe.sources.items() if key.startswith(("data.train.", "data.sources.")) and at != "default"
+    ]
     return named[-1] if named else str(asked.recipe)
 
 
 def how_to_give(asked: Asked, recipe: Recipe, registries: Registries) -> str:
     """Return the lines that give a recipe data: one's own if it names none, and data that comes with a plugin."""
-    own = [entry for entry in registries["dataset"] if recipe.data.train is None and not _config(entry).embedded]
+    own = [entry for entry in registries["dataset"] if not recipe.data.given() and not _config(entry).embedded]
     shipped = [entry for entry in registries["dataset"] if _config(entry).embedded]
     blocks: list[str] = []
     if own:
@@ -90,7 +94,7 @@ def _command(asked: Asked, recipe: Recipe, entry: Entry) -> str:
 
 def _of_data(text: str) -> bool:
     key = text.partition("=")[0].strip()
-    return key == "data.train" or key.startswith("data.train.")
+    return any(key == table or key.startswith(f"{table}.") for table in ("data.train", "data.sources", "data.mix"))
 
 
 def _small(recipe: Recipe) -> Iterator[tuple[str, object]]:

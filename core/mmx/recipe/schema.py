@@ -9,6 +9,7 @@ from pydantic.config import JsonDict
 
 from mmx.config import (
     Choices,
+    DatasetConfig,
     DatasetSlot,
     EncoderConfig,
     EngineConfig,
@@ -50,21 +51,43 @@ class TeacherTable(Table):
     """Share of the teacher that stays at each step: teacher = decay * teacher + (1 - decay) * model."""
 
 
+class MixTable(Table):
+    """How the datasets of ``data.sources`` are mixed. Exactly one of the two is given."""
+
+    weights: dict[Name, Rate] | None = None
+    """Each source's share of the samples that are read, in any units. A source is passed over again and again; an epoch
+    is as many samples as all sources have together."""
+    repeat: dict[Name, Rate] | None = None
+    """Passes over each source in an epoch, also parts of one; 1 where a source is not named."""
+
+
 class DataTable(Table):
-    """What is trained on."""
+    """What is trained on: one dataset (``train``), or several that are mixed (``sources``)."""
 
     batch: Count
     """Samples in one step, over all processes and micro-batches."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that read and decode; 0 reads in the training process."""
     bad_samples: Share = 0.01
-    """Share of the samples read that may be unreadable before the run stops."""
+    """Share of the samples that may be unreadable before the run stops: of those read in an epoch, or of the first 10,000
+    where fewer were read, or of all where there are fewer."""
+    window: Annotated[int, Field(ge=0)] = 0
+    """How many shards (or other runs of samples that are stored together) are mixed at a time; 0 mixes all samples."""
     train: DatasetSlot | None = None
     """The dataset that is trained on. A recipe may leave it to whoever runs it."""
+    sources: dict[Name, DatasetSlot] = Field(default_factory=dict)
+    """Several datasets, by name, instead of ``train``."""
+    mix: MixTable | None = None
+    """How the sources are mixed; each once an epoch if not given."""
     images: dict[Name, Annotated[TransformConfig, Slot("image_transform")]] = Field(default_factory=dict)
     """Image views by name, each made by a transform from the picture or from another view."""
     texts: dict[Name, Annotated[TransformConfig, Slot("text_transform")]] = Field(default_factory=dict)
     """Text views by name, each made by a transform from the captions or from another view."""
+
+    def given(self) -> dict[str, DatasetConfig]:
+        """Return the datasets that are trained on, by their keys in the recipe; empty if it leaves them to whoever runs it."""
+        one = {} if self.train is None else {"train": self.train}
+        return cast("dict[str, DatasetConfig]", one | {f"sources.{name}": data for name, data in self.sources.items()})
 
 
 class OptimTable(Table):

@@ -7,10 +7,12 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 
-from mmx.config import EncoderConfig, EvaluatorConfig, LossConfig, PartConfig, TransformConfig
-from mmx.data.order import Order
+from mmx.config import DatasetConfig, EncoderConfig, EvaluatorConfig, LossConfig, PartConfig, TransformConfig
+from mmx.data.keep import kept
+from mmx.data.mixture import Mixture
+from mmx.data.order import Order, Source
 from mmx.data.views import ImageView, Reader, TextView, needed
-from mmx.errors import MmxError, PluginError, RecipeError
+from mmx.errors import DataError, MmxError, PluginError, RecipeError
 from mmx.learn.accumulate import inexact
 from mmx.learn.group import Group, SoloGroup
 from mmx.learn.model import Model
@@ -235,22 +237,50 @@ def _views(
     return {name: (part(registries, kind, configs[name], need), configs[name].of) for name in order}
 
 
-def dataset_of(recipe: Recipe, registries: Registries) -> Dataset:
-    """Build the training dataset.
+def dataset_of(key: str, config: DatasetConfig, registries: Registries) -> Dataset:
+    """Build a dataset with its filters; ``key`` is its table in the recipe.
+
+    Raises:
+        DataError: it cannot be read, or the filters leave nothing of it.
+    """
+    dataset = cast(Dataset, part(registries, "dataset", config))
+    try:
+        return kept(dataset, config.keep)
+    except (DataError, RecipeError) as error:
+        raise type(error)(f"{key}: {error}") from error
+
+
+def training_of(recipe: Recipe, registries: Registries) -> tuple[Dataset, Order]:
+    """Build what is trained on, and the order in which it is.
 
     Raises:
         RecipeError: the recipe leaves it to whoever runs it, and it was not given.
+        DataError: it cannot be read, or has fewer samples than a batch.
     """
-    if recipe.data.train is None:
+    data = recipe.data
+    if not data.given():
         raise RecipeError("data.train is not given: add the table [data.train]")
-    return cast(Dataset, part(registries, "dataset", recipe.data.train))
+    parts = {
+        key.removeprefix("sources."): dataset_of(f"data.{key}", config, registries)
+        for key, config in data.given().items()
+    }
+    mixed = bool(data.sources)
+    weights = None if data.mix is None else data.mix.weights
+    amounts = weights or (data.mix and data.mix.repeat) or {}
+    sources = [Source(one.runs(), amounts.get(name, 1.0), name if mixed else "") for name, one in parts.items()]
+    order = Order(sources, data.batch, recipe.seed, data.window, weighted=weights is not None)
+    return (Mixture(parts) if mixed else parts["train"]), order
 
 
 def evaluators_of(recipe: Recipe, registries: Registries) -> dict[str, Evaluator]:
     """Build the evaluators, each with its own dataset."""
     found: dict[str, Evaluator] = {}
     for name, config in recipe.evaluators.items():
-        data = None if config.data is None else cast(Dataset, part(registries, "dataset", config.data))
+        data = (
+            None
+            if config.data is None
+            else dataset_of(f"evaluators.{name}.data", cast(DatasetConfig, config.data), registries)
+        )
         found[name] = evaluator_of(config, registries, data)
     return found
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Generator
+from collections import Counter, deque
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import final
 
@@ -21,6 +21,7 @@ class Clock:
         self._mark = time.monotonic()
         self._records: deque[tuple[float, int, int]] = deque(maxlen=window)
         self._steps = 0
+        self._stages = Counter[str]()
 
     @property
     def seconds(self) -> float:
@@ -41,10 +42,17 @@ class Clock:
         yield
         self._idle += time.monotonic() - before
 
-    def step(self, rows: int) -> None:
-        """Count a step."""
+    def step(self, rows: int, stages: Mapping[str, float]) -> None:
+        """Count a step, and the seconds that each stage of reading it took."""
         self._rows += rows
         self._steps += 1
+        self._stages.update(stages)
+
+    def slowest(self) -> str:
+        """Return the stage of reading that took longest since the last call, empty if nothing was read."""
+        found = max(self._stages, key=self._stages.__getitem__, default="")
+        self._stages.clear()
+        return found
 
     def record(self, left: int) -> tuple[float, float, float]:
         """Close the interval since the last record.

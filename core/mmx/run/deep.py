@@ -6,9 +6,10 @@ from typing import Final, cast
 
 import torch
 
-from mmx.config import EvaluatorConfig, LossConfig
-from mmx.data.order import Order, Ticket
-from mmx.data.views import Bad, Row, collate
+from mmx.config import DatasetConfig, EvaluatorConfig, LossConfig
+from mmx.data.mixture import sizes
+from mmx.data.order import Ticket
+from mmx.data.views import Bad, Reader, Row, collate
 from mmx.errors import DataError, MmxError, RecipeError
 from mmx.learn.accumulate import inexact
 from mmx.learn.group import SoloGroup
@@ -110,16 +111,12 @@ def _views(recipe: Recipe, losses: Mapping[str, Loss], found: Findings) -> None:
 
 
 def _dataset(recipe: Recipe, registries: Registries, objective: Objective | None, found: Findings) -> Dataset | None:
-    if recipe.data.train is None:
+    if not recipe.data.given():
         losses = [] if objective is None else [loss for loss in objective.losses.values() if isinstance(loss, Compare)]
         facts = {pull.view for loss in losses for pull in loss.pulls() if pull.kind == "fact"}
         return Examples(SAMPLES, sorted(facts))
-    return found.attempt(("data", "train"), lambda: _enough(build.dataset_of(recipe, registries), recipe))
-
-
-def _enough(dataset: Dataset, recipe: Recipe) -> Dataset:
-    Order(len(dataset), recipe.data.batch, recipe.seed)
-    return dataset
+    where = ("data", "sources") if recipe.data.sources else ("data", "train")
+    return found.attempt(where, lambda: build.training_of(recipe, registries)[0])
 
 
 def _rows(
@@ -127,19 +124,30 @@ def _rows(
 ) -> list[Row | Bad]:
     """Read the first samples."""
     reader = build.reader_of(recipe, registries, objective, read, dataset)
-    rows = [reader[Ticket(index, 0)] for index in range(min(SAMPLES, len(dataset)))]
+    if not recipe.data.given():
+        rows = [reader[Ticket(index, 0)] for index in range(min(SAMPLES, len(dataset)))]
+        say(f"data.train: not given; the losses are computed on {len(rows)} made-up samples")
+        return rows
+    _, order = build.training_of(recipe, registries)
+    steps = build.steps_of(recipe, order)
+    build.schedule_of(recipe, steps)
+    rows, start = list[Row | Bad](), 0
+    for key, size in zip(recipe.data.given(), sizes(dataset), strict=True):
+        rows += _first(f"data.{key}", reader, range(start, start + min(SAMPLES, size)), size, say)
+        start += size
+    say(f"{many(order.samples)} samples an epoch, {steps:,} steps of {recipe.data.batch}")
+    for note in dataset.notes():
+        say(note)
+    return rows
+
+
+def _first(where: str, reader: Reader, indices: range, size: int, say: Say) -> list[Row | Bad]:
+    """Read the first samples of one source."""
+    rows = [reader[Ticket(index, 0)] for index in indices]
     bad = [row for row in rows if isinstance(row, Bad)]
     if len(bad) == len(rows):
-        raise DataError(f"data.train: none of the first {len(rows)} samples can be used; {bad[0].key}: {bad[0].reason}")
-    if recipe.data.train is None:
-        say(f"data.train: not given; the losses are computed on {len(rows)} made-up samples")
-    else:
-        steps = build.steps_of(recipe, Order(len(dataset), recipe.data.batch, recipe.seed))
-        build.schedule_of(recipe, steps)
-        say(
-            f"data.train: {many(len(dataset))} samples, {steps:,} steps of {recipe.data.batch}; "
-            f"read {len(rows) - len(bad)} of {len(rows)}"
-        )
+        raise DataError(f"{where}: none of the first {len(rows)} samples can be used; {bad[0].key}: {bad[0].reason}")
+    say(f"{where}: {many(size)} samples; read {len(rows) - len(bad)} of {len(rows)}")
     return rows
 
 
@@ -160,7 +168,7 @@ def _forward(objective: Objective, batch: Batch) -> None:
 def _evaluator(name: str, config: EvaluatorConfig, registries: Registries, say: Say) -> None:
     dataset = None
     if config.data is not None:
-        dataset = cast(Dataset, build.part(registries, "dataset", config.data))
+        dataset = build.dataset_of(f"evaluators.{name}.data", cast(DatasetConfig, config.data), registries)
         _readable(name, dataset)
     build.evaluator_of(config, registries, dataset)
     if dataset is not None:

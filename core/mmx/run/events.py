@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the samples that were read."""
+
+    trained: int
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,8 @@ class Run:
     argv: tuple[str, ...] = ()
     plugin_files: tuple[str, ...] = ()
     """Names of the plugin files that the run needs; copies are in ``folder / "plugins"``."""
+    left_out: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Samples that filters leave out of training, by the filter's key in the recipe after ``data.``."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,10 @@ class Step:
     """Seconds to the end of the run, estimated."""
     skipped: int
     """Bad samples so far."""
+    sources: Mapping[str, Counts] = field(default_factory=dict[str, Counts])
+    """Samples since the last record, by the name of their source; ``train`` where there is one."""
+    slowest: str = ""
+    """What reading them took longest for on the first process: read, decode, images, texts or collate."""
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,10 @@ class RunFolder:
         """Return ``ledger.jsonl``, to append to."""
         return Ledger(self.path / "ledger.jsonl")
 
+    def skipped(self) -> JsonLines:
+        """Return ``skipped.jsonl``, to append to: each time that a sample was skipped, and why."""
+        return JsonLines(self.path / "skipped.jsonl")
+
     def store(self, keep_last: int, keep_best: bool) -> Store:
         """Return the run's checkpoints; each is marked with the sha256 of the resolved recipe."""
         return Store(self.path, keep_last, keep_best, hashlib.sha256(self.resolved.read_bytes()).hexdigest())
@@ -105,8 +109,12 @@ class RunFolder:
             raise CheckpointError(f"cannot write {path}: {error.strerror}") from error
 
     def rewind(self, step: int, say: Callable[[str], None]) -> None:
-        """Cut metrics and ledger back to the step the run goes on from, so that they read as if never interrupted."""
-        for name, cut in (("metrics.jsonl", self.metrics().cut(step)), ("ledger.jsonl", self.ledger().truncate(step))):
+        """Cut metrics, ledger and skipped back to the step the run goes on from, so that they read as if never interrupted."""
+        for name, cut in (
+            ("metrics.jsonl", self.metrics().cut(step)),
+            ("ledger.jsonl", self.ledger().truncate(step)),
+            ("skipped.jsonl", self.skipped().cut(step)),
+        ):
             if cut.later:
                 say(f"{name}: {counted(cut.later, 'row')} after step {step} cut off; the steps are taken again")
             if cut.unreadable:

@@ -1,13 +1,14 @@
 """What is written down of a run: by the main process into the run's folder, by others not at all."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, final
 
 from torch import Tensor
 from typing_extensions import override
 
+from mmx.data.views import Bad
 from mmx.parts.evaluator import Result
 from mmx.plugins import Plugins
 from mmx.recipe.schema import Recipe
@@ -28,11 +29,13 @@ class Scribe:
     def start(self, run: Run) -> None:
         """The run starts."""
 
-    def take(self, *taken: Any) -> None:
-        """A step was taken; the arguments are those of ``Ledger.append``."""
+    def take(
+        self, step: int, epoch: int, start: int, rows: int, keys: Sequence[str], bad: Sequence[Bad], loss: float
+    ) -> None:
+        """A step was taken: its place in the order, the samples that it was trained on, and those that were skipped."""
 
-    def record(self, step: Step) -> None:
-        """A step's numbers are due."""
+    def record(self, step: Step, kept: bool) -> None:
+        """A step's numbers are due; whether they are kept, or only shown."""
 
     def evaluated(self, step: int, results: dict[str, Result]) -> None:
         """Evaluators have run."""
@@ -64,6 +67,7 @@ class FolderScribe(Scribe):
         self._store: Store = folder.store(table.keep_last, table.keep_best and bool(recipe.evaluators))
         self._metrics = folder.metrics()
         self._ledger = folder.ledger()
+        self._skipped = folder.skipped()
         self.resume = f"mmx run --resume {shlex.quote(str(folder.path))}{flags(folder.path, kept(folder))}"
 
     @override
@@ -75,14 +79,16 @@ class FolderScribe(Scribe):
         self._plugins.run_start(run)
 
     @override
-    def take(self, *taken: Any) -> None:
-        self._ledger.append(*taken)
+    def take(
+        self, step: int, epoch: int, start: int, rows: int, keys: Sequence[str], bad: Sequence[Bad], loss: float
+    ) -> None:
+        for sample in bad:
+            self._skipped.append({"step": step, "epoch": epoch, "key": sample.key, "reason": sample.reason})
+        self._ledger.append(step, epoch, start, rows, keys, [sample.key for sample in bad], loss)
 
     @override
-    def record(self, step: Step) -> None:
-        every = self._recipe.train.log_every
-        # Not the first step after a start that resumes: an interrupted run keeps the rows of a whole one.
-        if step.step == 1 or step.step % every == 0 or step.step == self._run.steps:
+    def record(self, step: Step, kept: bool) -> None:
+        if kept:
             self._metrics.append({"kind": "step", **asdict(step)})
         self._plugins.step_end(self._run, step)
 
@@ -95,6 +101,7 @@ class FolderScribe(Scribe):
     def save(
         self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], values: Mapping[str, Any], headline: float | None
     ) -> None:
+        self._skipped.sync()
         self._ledger.sync()
         self._store.save(step, tensors, values, headline)
         self.folder.write_status("running", step)
@@ -111,4 +118,5 @@ class FolderScribe(Scribe):
 
     @override
     def close(self) -> None:
+        self._skipped.close()
         self._ledger.close()

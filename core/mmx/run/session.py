@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 import torch
 from torch import Tensor
 
-from mmx.data.order import Order, seed_of
+from mmx.data.mixture import left_out
+from mmx.data.permute import seed_of
 from mmx.data.views import Row, collate
 from mmx.errors import CheckpointError, DataError, MmxError, RecipeError
 from mmx.learn.accumulate import unreached
@@ -31,6 +32,7 @@ from mmx.run.scribe import FolderScribe, Scribe
 from mmx.run.signals import Stop, StopRequests
 from mmx.run.state import capture, restore, restore_weights
 from mmx.run.train import Loop, Moments, Plan
+from mmx.run.wording import counted
 
 _FEW: Final = 2
 """Samples that are enough to find what no loss reaches."""
@@ -55,9 +57,8 @@ def build_run(recipe: Recipe, plugins: Plugins, engine: Engine) -> Built:
         RecipeError: the parts do not fit together.
     """
     registries = plugins.registries
-    dataset = build.dataset_of(recipe, registries)
+    dataset, order = build.training_of(recipe, registries)
     evaluators = build.evaluators_of(recipe, registries)
-    order = Order(len(dataset), recipe.data.batch, recipe.seed)
     build.refuse_unequal(recipe, engine)
     steps = build.steps_of(recipe, order)
     read = build.reading(recipe, registries)
@@ -72,14 +73,14 @@ def build_run(recipe: Recipe, plugins: Plugins, engine: Engine) -> Built:
     optimizer = adamw(objective, table.lr, table.betas, table.eps, table.weight_decay)
     schedule = build.schedule_of(recipe, steps)
     total, trained = build.parameters_of(model)
-    plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, 0, 0.0, 0, 0, total, trained)
+    plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, 0, 0.0, 0, 0, {}, total, trained)
     return Built(recipe, read, objective, engine, evaluators, plan)
 
 
 def freeze_unreached(built: Built, say: Callable[[str], None]) -> None:
     """Freeze what no loss reaches, found on the first two good samples: ranks wait for each trained tensor's gradient."""
     plan, objective = built.plan, built.objective
-    rows = (plan.reader[ticket] for ticket in next(plan.order.tickets(0, 1)))
+    rows = (plan.reader[ticket] for ticket in plan.order.tickets(0))
     few = list(islice((row for row in rows if isinstance(row, Row)), _FEW))
     if not few:  # the first step will say so
         return
@@ -120,6 +121,8 @@ class Session:
         """Train to the end, or until a signal or a limit; what was reached is saved either way."""
         plan, engine = self._prepare(resumed), self.built.engine
         run = self._announced(plan)
+        if engine.main:
+            self._say_of_data(run)
         together(engine, lambda: self._scribe.start(run))
         scribe = self._scribe
         with StopRequests() as stops:
@@ -153,7 +156,14 @@ class Session:
             spent=values["seconds"],
             skipped=values["skipped"],
             skipped_in_epoch=values["skipped_in_epoch"],
+            counted=values.get("counted", {}),
         )
+
+    def _say_of_data(self, run: Run) -> None:
+        for key, count in run.left_out.items():
+            self.say(f"data.{key} leaves out {counted(count, 'sample')}")
+        for note in self.built.plan.reader.dataset.notes():
+            self.say(note)
 
     def _announced(self, plan: Plan) -> Run:
         path = Path() if self._folder is None else self._folder.path
@@ -168,6 +178,7 @@ class Session:
             samples=plan.order.samples,
             device=self.built.engine.describe(),
             argv=self._argv,
+            left_out=left_out(plan.reader.dataset),
             plugin_files=() if self._folder is None else tuple(kept(self._folder)),
         )
 
@@ -185,7 +196,7 @@ class Session:
         value = results[first].numbers[results[first].headline].value if first in results else math.nan
         return value if math.isfinite(value) else None
 
-    def _save(self, step: int, progress: Mapping[str, float], headline: float | None) -> None:
+    def _save(self, step: int, progress: Mapping[str, Any], headline: float | None) -> None:
         engine = self.built.engine
         tensors, values = capture(engine)
         together(engine, lambda: self._scribe.save(step, tensors, {**values, **progress}, headline))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import Any, Final, final
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from mmx.run.clock import Clock
 from mmx.run.events import Step
 from mmx.run.meeting import Here, Met, agree_on, meet
 from mmx.run.signals import EXIT_CODES, TIME_LIMIT, Stop, Stopping, StopRequests
+from mmx.run.tally import Tally
 
 _NAMED: Final = 16
 """Keys of a batch that an error names."""
@@ -45,6 +46,8 @@ class Plan:
     """Bad samples before this start."""
     skipped_in_epoch: int
     """Those of the epoch that this start is in."""
+    counted: Mapping[str, Sequence[int]]
+    """Samples by source between the last record and this start."""
     parameters: int
     """Of the model."""
     trainable: int
@@ -54,14 +57,15 @@ class Plan:
 class Moments:
     """What the loop calls when something has happened; it knows nothing of files or plugins."""
 
-    record: Callable[[Step], None]
+    record: Callable[[Step, bool], None]
+    """A step's numbers are due; whether they are kept, or only shown."""
     evaluate: Callable[[int, bool], float | None]
     """Evaluate what is due after a step (or at the end) and return the headline number, if there is one."""
-    save: Callable[[int, Mapping[str, float], float | None], None]
+    save: Callable[[int, Mapping[str, Any], float | None], None]
     """Save a checkpoint: step, values to go on with, headline."""
     say: Callable[[str], None]
     taken: Callable[..., None]
-    """A step was taken; the arguments are those of ``Ledger.append``."""
+    """A step was taken; the arguments are those of ``Scribe.take``."""
 
 
 @final
@@ -79,6 +83,7 @@ class Loop:
         epoch, _ = plan.order.place(max(0, plan.start - 1))
         share, samples = plan.recipe.data.bad_samples, plan.order.samples
         self._budget = Budget(share, samples, moments.say, epoch, plan.skipped, plan.skipped_in_epoch)
+        self._tally = Tally(list(plan.recipe.data.sources), plan.counted)
 
     @property
     def seconds(self) -> float:
@@ -100,9 +105,7 @@ class Loop:
         stop = self._why_stop() if self._alone else None
         with closing(data), workers_watched():
             while self.step < plan.steps and stop is None:
-                met = meet(plan.engine, self._next(data))
-                if met.loaded is not None:
-                    self._take(met)
+                met = self._met_and_taken(data)
                 with self._clock.aside():
                     # Others are asked before the next step: they may not have been told to stop yet.
                     stop = self._look_and_save(met.stop or (self._why_stop() if self._alone else None), met.due)
@@ -111,6 +114,18 @@ class Loop:
     @property
     def _alone(self) -> bool:
         return self.plan.engine.processes == 1
+
+    def _met_and_taken(self, data: Iterator[Loaded]) -> Met:
+        """Take a step, if there is one to take; where the data cannot be read any more, what was reached is saved."""
+        try:
+            met = meet(self.plan.engine, self._next(data))
+            if met.loaded is not None:
+                self._take(met)
+        except DataError:  # every process has it
+            if self.step > self._saved:
+                self._save(None)
+            raise
+        return met
 
     def _next(self, data: Iterator[Loaded]) -> Here:
         """Wait for the samples of the next step, or for a request to stop."""
@@ -130,7 +145,7 @@ class Loop:
         plan, step, loaded = self.plan, self.step, met.loaded
         assert loaded is not None
         epoch, first = plan.order.place(step)
-        self._budget.spend(met.bad, epoch)
+        self._budget.spend(met.bad, epoch, first + plan.order.batch)
         if len(loaded.batch.keys) < plan.recipe.train.micro_batches:
             raise DataError(
                 f"step {step + 1} has {len(met.bad)} bad samples and too few good ones to train on. "
@@ -149,11 +164,14 @@ class Loop:
         if plan.engine.step():
             plan.objective.after_step(batch)
         self.step += 1
-        self._clock.step(len(met.keys))
-        self.moments.taken(self.step, epoch, first, plan.order.batch, met.keys, [bad.key for bad in met.bad], loss)
-        # The first step after a start too, so that whoever watches sees at once that it trains.
-        if self.step == plan.start + 1 or self.step % plan.recipe.train.log_every == 0 or self.step == plan.steps:
-            self._record(loss, parts, rate, norm)
+        self._clock.step(len(met.keys), loaded.seconds)
+        self._tally.step(met.keys, met.bad)
+        self.moments.taken(self.step, epoch, first, plan.order.batch, met.keys, met.bad, loss)
+        kept = self.step == 1 or self.step % plan.recipe.train.log_every == 0 or self.step == plan.steps
+        # The first step after a start too, so that whoever watches sees at once that it trains; an interrupted run keeps
+        # the rows of a whole one.
+        if kept or self.step == plan.start + 1:
+            self._record(loss, parts, rate, norm, kept)
 
     def _losses(self) -> tuple[float, dict[str, float]]:
         group, weights = self.plan.objective.group, self.plan.objective.weights
@@ -180,7 +198,7 @@ class Loop:
             f"{advice}. Samples of this batch: {shown}"
         )
 
-    def _record(self, loss: float, parts: dict[str, float], rate: float, norm: float) -> None:
+    def _record(self, loss: float, parts: dict[str, float], rate: float, norm: float, kept: bool) -> None:
         plan = self.plan
         images, waited, left = self._clock.record(plan.steps - self.step)
         with torch.no_grad():
@@ -199,7 +217,10 @@ class Loop:
                 waited=waited,
                 left=left,
                 skipped=self._budget.total,
-            )
+                sources=self._tally.record() if kept else {},
+                slowest=self._clock.slowest(),
+            ),
+            kept,
         )
 
     def _look_and_save(self, stop: Stop | None, due: bool) -> Stop | None:
@@ -234,7 +255,7 @@ class Loop:
     def _save(self, headline: float | None) -> None:
         budget = self._budget
         values = {"seconds": self.seconds, "skipped": budget.total, "skipped_in_epoch": budget.in_epoch}
-        self.moments.save(self.step, values, headline)
+        self.moments.save(self.step, {**values, "counted": self._tally.state()}, headline)
         self._saved, self._saved_at = self.step, self.seconds
 
     def _due(self, step: int) -> bool:

@@ -1,126 +1,174 @@
-"""The index of a dataset's shards: every sample's key and where its picture and caption are."""
+"""The index of a set of shards: every sample's key, place and checksum, so that none has to be looked for."""
 
 from __future__ import annotations
 
-import re
-from array import array
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import PurePosixPath
-from typing import Final, Protocol
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Annotated, Final, Literal, final
 
+from pydantic import Field, ValidationError
+
+from mmx.config import RemoteTable, Table
 from mmx.errors import DataError
-from mmx.shards.tar import Member, members
-from mmx.storage.files import Files
-from mmx.storage.urls import shown
+from mmx.shards.mapped import Mapped, damaged, mapped, opened
+from mmx.shards.roles import Extensions
+from mmx.shards.rows import Facts, Rows
+from mmx.storage.files import fetch
+from mmx.storage.urls import MOST, scheme_of, shown
 
-_PARTS: Final = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
-"""A member's key ends at the first dot of its file name, as in webdataset."""
-_MISSING: Final = (-1, 0)
-
-
-class Extensions(Protocol):
-    """Which members of a tar are pictures and captions."""
-
-    @property
-    def image(self) -> tuple[str, ...]:
-        """Extensions of pictures."""
-        ...
-
-    @property
-    def caption(self) -> str:
-        """Extension of captions, with a field of its JSON behind a colon."""
-        ...
+NAME: Final = "mmx-index.safetensors"
+"""An index's name, beside its shards."""
+CONTENTS: Final = "mmx_index"
+"""The key of the metadata."""
+NUMBER: Final = "number:"
+"""Starts the names of arrays of numbers."""
+MOST_NUMBERS: Final = 64
+Count = Annotated[int, Field(ge=0, lt=2**62)]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a sample is: its shard, and offset and size of its picture and caption (an offset of -1: it has none)."""
+class Shard(Table):
+    """One shard as it was when it was indexed."""
 
-    shard: int
-    image: tuple[int, int]
-    caption: tuple[int, int]
+    name: str
+    """Its place, relative to the index's folder, or its URL."""
+    size: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    samples: Count
 
 
-@dataclass(frozen=True)
+class Contents(Table):
+    """What an index is of."""
+
+    version: Literal[1] = 1
+    image: tuple[str, ...]
+    caption: str
+    shards: Annotated[tuple[Shard, ...], Field(max_length=MOST)]
+
+
+@final
 class Index:
-    """All samples in the order of shards and of their first members. Numbers are packed: there may be many millions."""
+    """An open index. A pickle holds where it is, and opens the same one again."""
 
-    keys: list[str] = field(default_factory=list[str])
-    numbers: array[int] = field(default_factory=lambda: array("q"))
+    def __init__(self, arrays: Mapped, where: str, remote: RemoteTable) -> None:
+        """Check it; the arrays stay where they are.
 
-    def __len__(self) -> int:
-        return len(self.keys)
+        Raises:
+            DataError: it is damaged.
+        """
+        self.where, self.contents, self._remote, self._identity = where, _contents(arrays), remote, arrays.identity
+        samples = sum(shard.samples for shard in self.contents.shards)
+        self.firsts = list(accumulate((shard.samples for shard in self.contents.shards), initial=0))
+        """The first row of each shard, and the number of rows."""
+        self.rows = Rows(
+            arrays.array("keys", "U8", None),
+            arrays.array("ends", "I64", samples),
+            arrays.array("places", "I64", samples, 6),
+            arrays.array("twice", "I64", None, 3),
+        )
+        names = [name.removeprefix(NUMBER) for name in arrays.names() if name.startswith(NUMBER)]
+        if len(names) > MOST_NUMBERS:
+            raise damaged(arrays.where, f"has numbers of {len(names)} names, more than {MOST_NUMBERS}")
+        self.facts = Facts(
+            arrays.array("checks", "U64", samples),
+            arrays.array("sides", "I32", samples, 2),
+            arrays.array("characters", "I32", samples),
+            {name: arrays.array(NUMBER + name, "F64", samples) for name in sorted(names)},
+        )
 
-    def __getitem__(self, sample: int) -> Place:
-        shard, *places = self.numbers[5 * sample : 5 * sample + 5]
-        return Place(shard, (places[0], places[1]), (places[2], places[3]))
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (self.where, self._remote, self._identity)
 
-    def add(self, key: str, place: Place) -> None:
-        """Append a sample."""
-        self.keys.append(key)
-        self.numbers.extend((place.shard, *place.image, *place.caption))
+    def find(self, url: str) -> int | None:
+        """Return which of its shards a path or URL is, None if it has it not."""
+        return self._places.get(place_of(url))
+
+    def others(self, urls: Sequence[str]) -> list[str]:
+        """Return paths and URLs of the shards that are not among these."""
+        known = set(map(place_of, urls))
+        return [place for place in self._places if place not in known]
+
+    @property
+    def extensions(self) -> Extensions:
+        """What it takes for pictures and captions."""
+        return Extensions(self.contents.image, self.contents.caption)
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        folder = folder_of(self.where)
+        return {_joined(folder, shard.name): number for number, shard in enumerate(self.contents.shards)}
 
 
-def scan(files: Files, config: Extensions) -> Index:
-    """Read the headers of all shards.
+def open_index(where: str, remote: RemoteTable) -> Index:
+    """Open an index by memory map, or fetch it whole from a URL.
 
     Raises:
-        DataError: a shard cannot be read, a sample has two pictures or captions, or none has a picture and a caption.
+        DataError: it is not there, or damaged.
     """
-    index, seen, whole = Index(), Counter[str](), 0
-    caption = caption_extension(config)
-    for shard, name in enumerate(_names(files.urls)):
-        found = _samples(
-            members(partial(files.read, shard), shown(files.urls[shard])), config.image, caption, seen, name
-        )
-        for key, (image, text) in found.items():
-            index.add(f"{name}/{key}", Place(shard, image or _MISSING, text or _MISSING))
-            whole += image is not None and text is not None
-    if not whole:
-        have = " ".join(f".{extension} ({count})" for extension, count in seen.most_common(20)) or "no members at all"
-        raise DataError(
-            f"{len(files.urls)} shards, the first {shown(files.urls[0])}: no sample has a picture and a caption; "
-            f"found extensions: {have}; wanted one of {' '.join(f'.{name}' for name in config.image)} and .{caption}; "
-            "name what is there in the dataset's image and caption"
-        )
+    if is_away(where):
+        return Index(opened(memoryview(fetch(where, remote)), shown(where)), where, remote)
+    return Index(mapped(Path(place_of(where))), where, remote)
+
+
+def beside(url: str) -> str:
+    """Return where the index of shards is that has its usual name."""
+    head, slash, _ = url.partition("?")[0].rpartition("/")
+    return head + slash + NAME
+
+
+def place_of(url: str) -> str:
+    """Return what a shard is known by: its absolute path, or its URL without user, password and query."""
+    return shown(url) if is_away(url) else os.path.abspath(_local(url))
+
+
+def folder_of(where: str) -> str:
+    """Return the folder of an index."""
+    return shown(where).rpartition("/")[0] if is_away(where) else os.path.dirname(place_of(where))
+
+
+def relative(url: str, index: Path) -> str:
+    """Return a shard's name in an index."""
+    return shown(url) if is_away(url) else os.path.relpath(_local(url), index.parent)
+
+
+def is_away(url: str) -> bool:
+    """Say whether it is a URL of something that is not on this machine's disks."""
+    return scheme_of(url) != "file"
+
+
+def _local(url: str) -> str:
+    return os.path.expanduser(url.partition("://")[2] if "://" in url else url)
+
+
+def missing(url: str, where: str) -> DataError:
+    """Return an error for a shard that an index does not have."""
+    return DataError(
+        f"shard {shown(url)} is not in the index {shown(where)}: it is new, or was damaged and left out. Either run mmx "
+        "data index again with all shards, or take it out of urls"
+    )
+
+
+def _joined(folder: str, name: str) -> str:
+    if "://" in name:
+        return name
+    return f"{folder}/{name}" if "://" in folder else os.path.normpath(os.path.join(folder, name))
+
+
+def _contents(arrays: Mapped) -> Contents:
+    text = arrays.metadata.get(CONTENTS)
+    if not isinstance(text, str):
+        raise damaged(arrays.where, "is not an index of shards")
+    try:
+        return Contents.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise damaged(arrays.where, f"its {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _again(where: str, remote: RemoteTable, identity: str) -> Index:
+    index = open_index(where, remote)
+    if index._identity != identity:
+        raise DataError(f"the index {shown(where)} changed since the dataset was opened; start again")
     return index
-
-
-def caption_extension(config: Extensions) -> str:
-    """Return the extension of captions, without the field."""
-    return config.caption.partition(":")[0]
-
-
-Span = tuple[int, int]
-
-
-def _samples(
-    found: Iterable[Member], images: Sequence[str], caption: str, seen: Counter[str], shard: str
-) -> dict[str, tuple[Span | None, Span | None]]:
-    samples: dict[str, tuple[Span | None, Span | None]] = {}
-    for member in found:
-        parts = _PARTS.fullmatch(member.name)
-        if parts is None:
-            continue
-        key, extension = parts[1], parts[2].lower()
-        seen[extension] += 1
-        if extension not in images and extension != caption:
-            continue
-        image, text = samples.get(key, (None, None))
-        if (text if extension == caption else image) is not None:
-            raise DataError(
-                f"shard {shard} has a second {'caption' if extension == caption else 'picture'} for '{key}': "
-                f"{member.name}; keys must be unique within a shard, with one extension for each"
-            )
-        span = (member.offset, member.size)
-        samples[key] = (image, span) if extension == caption else (span, text)
-    return samples
-
-
-def _names(urls: Sequence[str]) -> list[str]:
-    """Return a name for each shard: its file name, or all of its URL where file names repeat."""
-    names = [PurePosixPath(shown(url)).name.removesuffix(".tar") for url in urls]
-    return names if len(set(names)) == len(names) else [shown(url) for url in urls]

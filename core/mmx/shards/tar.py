@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, final
 
 from mmx.errors import DataError
 
@@ -12,6 +12,12 @@ BLOCK: Final = 512
 _REGULAR: Final = (b"0", b"\0", b"7")
 _LONGEST_NAME: Final = 65_536
 _LARGEST: Final = 2**62
+_DIGITS: Final = 19
+"""Of the longest number that an extended header may hold; longer ones cost time to read."""
+
+
+class DamagedShardError(DataError):
+    """A shard is no tar, or not all of one."""
 
 
 @dataclass(frozen=True)
@@ -27,68 +33,106 @@ Read = Callable[[int, int], bytes]
 """Returns bytes by offset and size, fewer at the end of the file."""
 
 
-def members(read: Read, shard: str) -> Iterator[Member]:
-    """Yield the regular files in order; directories, links and devices are passed over.
+@final
+class Walk:
+    """The regular files of a tar, in order; directories, links and devices are passed over.
 
-    The last one may reach beyond the end of a tar that was cut short; reading it tells.
-
-    Raises:
-        DataError: it is not a tar, or a header is damaged or cut off; the message names the shard and the byte.
+    The last one may reach beyond the end of a tar that was cut short: ``end`` tells.
     """
-    position, name, size = 0, None, None
-    while True:
-        header = read(position, BLOCK)
-        if not header or header.count(0) == BLOCK:
-            return
-        kind, length = _check(header, shard, position)
-        start = position + BLOCK
-        position = start + -(-length // BLOCK) * BLOCK
-        if kind in (b"x", b"L"):
-            extra = _extra(read, start, length, shard)
-            if kind == b"L":
-                name = _text(extra)
-            else:
-                name, size = _pax(extra, name, size)
-            continue
-        if size is not None:  # an extended header overrides the size, which its own field cannot hold
-            position, length = start + -(-size // BLOCK) * BLOCK, size
-        if kind in _REGULAR:
-            yield Member(name or _name(header), start, length)
+
+    def __init__(self, read: Read, shard: str) -> None:
+        self.end = 0
+        """Where the last member ends by its header, or the end mark; known when all members were seen."""
+        self.marked = False
+        """Whether a tar's end mark, two empty blocks, was there."""
+        self._read, self._shard = read, shard
+
+    def __iter__(self) -> Iterator[Member]:
+        """Yield the members.
+
+        Raises:
+            DamagedShardError: it is not a tar, or a header is damaged or cut off; the message names the shard and the byte.
+        """
         name, size = None, None
+        while True:
+            header = self._read(self.end, BLOCK)
+            if not header or header.count(0) == BLOCK:
+                self._finish(header)
+                return
+            kind, length = _check(header, self._shard, self.end)
+            start = self.end + BLOCK
+            self.end = start + _padded(length)
+            if kind in (b"x", b"L"):
+                extra = self._extra(start, length)
+                if kind == b"L":
+                    name = _text(extra)
+                else:
+                    name, size = _pax(extra, name, size)
+                continue
+            if size is not None:  # an extended header overrides the size, which its own field cannot hold
+                self.end, length = start + _padded(size), size
+            if kind in _REGULAR:
+                yield Member(name or _name(header), start, length)
+            name, size = None, None
+
+    def _finish(self, header: bytes) -> None:
+        if header:
+            again = self._read(self.end + BLOCK, BLOCK)
+            self.marked = len(again) == BLOCK == again.count(0)
+            self.end += BLOCK + len(again) * self.marked
+
+    def _extra(self, start: int, length: int) -> bytes:
+        if length > _LONGEST_NAME:
+            raise DamagedShardError(f"shard {self._shard} has a name of {length} bytes at byte {start}")
+        data = self._read(start, length)
+        if len(data) < length:
+            raise DamagedShardError(
+                f"shard {self._shard} is cut short: it ends inside a name, at byte {start + len(data)}"
+            )
+        return data
+
+
+def _padded(length: int) -> int:
+    return -(-length // BLOCK) * BLOCK
 
 
 def _check(header: bytes, shard: str, position: int) -> tuple[bytes, int]:
     if len(header) < BLOCK:
-        raise DataError(f"shard {shard} is cut short: it ends inside a header, at byte {position + len(header)}")
+        raise DamagedShardError(
+            f"shard {shard} is cut short: it ends inside a header, at byte {position + len(header)}"
+        )
     try:
         length, expected = _number(header[124:136]), _number(header[148:156])
     except ValueError:
         length, expected = 0, -1
     if expected != sum(header) - sum(header[148:156]) + 8 * ord(" ") or not 0 <= length < _LARGEST:
         what = "is not a tar" if position == 0 else f"has a damaged header at byte {position}"
-        raise DataError(f"shard {shard} {what}; build or download it again (compressed tars must be unpacked first)")
+        raise DamagedShardError(
+            f"shard {shard} {what}; build or download it again (compressed tars must be unpacked first)"
+        )
     return header[156:157], length
-
-
-def _extra(read: Read, start: int, length: int, shard: str) -> bytes:
-    if length > _LONGEST_NAME:
-        raise DataError(f"shard {shard} has a name of {length} bytes at byte {start}")
-    return read(start, length)
 
 
 def _pax(records: bytes, name: str | None, size: int | None) -> tuple[str | None, int | None]:
     """Return the path and size of ``LENGTH KEY=VALUE`` records, or what was known if they have none."""
-    while records:
-        length, space, _ = records.partition(b" ")
-        if not space or not length.isdigit() or not 0 < int(length) <= len(records):
+    position = 0
+    while position < len(records):
+        space = records.find(b" ", position, position + _DIGITS + 1)
+        length = _counted(records[position:space]) if space > 0 else None
+        if length is None or not 0 < length <= len(records) - position:
             break
-        key, _, value = records[len(length) + 1 : int(length)].rstrip(b"\n").partition(b"=")
+        key, _, value = records[space + 1 : position + length].rstrip(b"\n").partition(b"=")
         if key == b"path":
             name = _text(value)
-        elif key == b"size" and value.isdigit() and int(value) < _LARGEST:
-            size = int(value)
-        records = records[int(length) :]
+        elif key == b"size":
+            number = _counted(value)
+            size = number if number is not None and number < _LARGEST else size
+        position += length
     return name, size
+
+
+def _counted(digits: bytes) -> int | None:
+    return int(digits) if len(digits) <= _DIGITS and digits.isdigit() else None
 
 
 def _name(header: bytes) -> str:
@@ -97,7 +141,8 @@ def _name(header: bytes) -> str:
 
 
 def _text(field: bytes) -> str:
-    return field.partition(b"\0")[0].decode("utf-8", "replace")
+    """Return a name; bytes that are not UTF-8 are written out, so that names that differ stay so."""
+    return field.partition(b"\0")[0].decode("utf-8", "backslashreplace")
 
 
 def _number(field: bytes) -> int:

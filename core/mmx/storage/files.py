@@ -1,84 +1,126 @@
-"""Open shards, a bounded number of them, each process its own."""
+"""Files at paths and URLs, read by position."""
 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from collections.abc import Sequence
-from pathlib import Path
-from typing import BinaryIO, Final, cast, final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final, final
 
-from mmx.errors import DataError
-from mmx.storage.urls import shown
+from mmx.config import RemoteTable
+from mmx.storage.local import Local
+from mmx.storage.urls import scheme_of
 
-_OPEN: Final = 32
+if TYPE_CHECKING:
+    from mmx.storage.remote import Remote
+
+_AS_DEFAULT: Final = RemoteTable()
 
 
 @final
 class Files:
-    """Opens shards when they are first read. Open files are neither pickled nor shared with a forked process."""
+    """Reads files by their place in a list of paths and URLs, opened when they are first read.
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    What is open, under way or known of them is neither pickled nor used by a forked process. What is not on this
+    machine is read in blocks, which are kept in the folder that ``remote`` names.
+    """
+
+    def __init__(self, urls: Sequence[str], remote: RemoteTable = _AS_DEFAULT) -> None:
         self.urls = urls
+        self._options = remote
+        self._local = Local()
         self._process = os.getpid()
-        self._open: OrderedDict[int, BinaryIO] = OrderedDict()
+        self._remote: Remote | None = None
 
-    def __getstate__(self) -> Sequence[str]:
-        return self.urls
+    def __getstate__(self) -> tuple[Sequence[str], RemoteTable]:
+        return self.urls, self._options
 
-    def __setstate__(self, urls: Sequence[str]) -> None:
-        self.__init__(urls)
+    def __setstate__(self, state: tuple[Sequence[str], RemoteTable]) -> None:
+        self.__init__(*state)
 
-    def __getitem__(self, shard: int) -> BinaryIO:
-        """Return an open shard.
+    @property
+    def retries(self) -> int:
+        """Requests that this process made again, because they failed."""
+        return 0 if self._remote is None or self._process != os.getpid() else self._remote.retries
 
-        Raises:
-            DataError: it cannot be opened.
-        """
-        if self._process != os.getpid():  # the parent's files share their position with it
-            self._open, self._process = OrderedDict(), os.getpid()
-        if shard not in self._open:
-            self._open[shard] = _open(self.urls[shard])
-            if len(self._open) > _OPEN:
-                self._open.popitem(last=False)[1].close()
-        self._open.move_to_end(shard)
-        return self._open[shard]
-
-    def read(self, shard: int, offset: int, size: int) -> bytes:
-        """Return bytes of a shard, fewer if it ends before.
+    def read(self, file: int, offset: int, size: int) -> bytes:
+        """Return bytes of a file, fewer only if it ends before.
 
         Raises:
-            DataError: the shard cannot be opened or read.
+            DataError: they cannot be read; :mod:`mmx.storage.failures` has the kinds.
         """
-        file = self[shard]
-        try:
-            file.seek(offset)
-            return file.read(size)
-        except Exception as error:  # each file system raises kinds of its own
-            raise DataError(f"shard {shown(self.urls[shard])}: {_reason(error, self.urls[shard])}") from None
+        url = self.urls[file]
+        if "://" not in url:
+            return self._local.read(url, offset, size)
+        match scheme_of(url):
+            case "file":
+                return self._local.read(_path(url), offset, size)
+            case "memory":
+                return _from_memory(url, offset, size)
+            case _:
+                return self._away().read(file, offset, size)
+
+    def size(self, file: int) -> int:
+        """Return a file's size in bytes.
+
+        Raises:
+            DataError: it is not there, or cannot be asked for.
+        """
+        url = self.urls[file]
+        match scheme_of(url):
+            case "file":
+                return self._local.size(_path(url))
+            case "memory":
+                return len(_from_memory(url, 0, None))
+            case _:
+                return self._away().size(file)
+
+    def ahead(self, spans: Iterable[tuple[int, int, int]]) -> None:
+        """Begin to fetch what will be read soon, and return at once. Nothing is done for files of this machine.
+
+        Args:
+            spans: file, offset and size of each read.
+        """
+        away = [span for span in spans if scheme_of(self.urls[span[0]]) not in ("file", "memory")]
+        if away:
+            self._away().ahead(away)
+
+    def check(self, file: int) -> None:
+        """Check that a file is there and can be opened.
+
+        Raises:
+            DataError: it is not, or cannot.
+        """
+        self.size(file)
+
+    def _away(self) -> Remote:
+        if self._remote is None or self._process != os.getpid():
+            from mmx.storage.remote import Remote
+
+            self._remote, self._process = Remote(self.urls, self._options), os.getpid()
+        return self._remote
 
 
-def _open(url: str) -> BinaryIO:
-    from fsspec import AbstractFileSystem
-    from fsspec.core import url_to_fs
+def fetch(url: str, remote: RemoteTable = _AS_DEFAULT) -> bytes:
+    """Return all of a small file.
 
-    try:
-        system, path = cast(tuple[AbstractFileSystem, str], url_to_fs(url))
-        return cast(BinaryIO, system.open(path, "rb"))
-    except FileNotFoundError:
-        raise DataError(f"shard {shown(url)} does not exist or does not answer{_looked_in(url)}") from None
-    except IsADirectoryError:
-        raise DataError(
-            f"shard {shown(url)} is a folder; name the shards in it, as data/{{00000..00999}}.tar"
-        ) from None
-    except Exception as error:  # each file system raises kinds of its own
-        raise DataError(f"shard {shown(url)} cannot be opened: {_reason(error, url)}") from None
+    Raises:
+        DataError: it cannot be read.
+    """
+    files = Files((url,), remote)
+    return files.read(0, 0, files.size(0))
 
 
-def _looked_in(url: str) -> str:
-    """Say what a path is relative to."""
-    return "" if "://" in url or Path(url).is_absolute() else f" (looked in {Path.cwd()})"
+def _path(url: str) -> str:
+    return url.partition("://")[2] if "://" in url else url
 
 
-def _reason(error: Exception, url: str) -> str:
-    return f"{type(error).__name__}: {error}".replace(url, shown(url))
+def _from_memory(url: str, offset: int, size: int | None) -> bytes:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    from mmx.storage.failures import MissingError
+
+    stored = MemoryFileSystem.store.get(MemoryFileSystem._strip_protocol(url))
+    if stored is None:
+        raise MissingError(f"{url} does not exist (memory:// is of this process alone)")
+    with stored.getbuffer() as data:
+        return bytes(data[offset:] if size is None else data[offset : offset + size])

@@ -8,6 +8,8 @@ from itertools import islice
 from typing import Final
 from urllib.parse import urlsplit
 
+from mmx.errors import DataError
+
 MOST: Final = 100_000
 """Shards of one dataset."""
 SCHEMES: Final = ("file", "memory", "http", "https", "s3", "gs", "az", "hf")
@@ -37,6 +39,23 @@ def shown(url: str) -> str:
     if not parts.scheme:
         return url
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def scheme_of(url: str) -> str:
+    """Return the scheme of a URL, "file" for a path.
+
+    Raises:
+        DataError: it is not one that may be opened. URLs of a list, unlike those of a recipe, are first seen here.
+    """
+    if "://" not in url:
+        return "file"
+    scheme = url.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        raise DataError(
+            f"a URL with {scheme!r} cannot be read: expected a path, or a URL that starts with "
+            f"{', '.join(f'{name}://' for name in SCHEMES)}"
+        )
+    return scheme
 
 
 def _check_scheme(pattern: str) -> None:

@@ -43,7 +43,8 @@ def _nested(config: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 def _classes(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if not issubclass(annotation, PartConfig):  # a part inside of a part reads its own
+        # A part inside of a part reads its own; tables of the core (keep, remote) are read by the core.
+        if not issubclass(annotation, PartConfig) and annotation.__module__ != "mmx.config":
             yield annotation
         return
     for inner in cast("tuple[object, ...]", getattr(annotation, "__args__", ())):

@@ -1,15 +1,16 @@
 """Every kind of picture becomes RGB, or is refused with the reason."""
 
 import io
-import struct
-import zlib
+import pickle
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
-from mmx.data.decode import LARGEST, decode
+from mmx.data.decode import decode, size_of
 from mmx.parts.dataset import BadSampleError
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -56,18 +57,6 @@ def test_modes(data: bytes, expected: tuple[int, ...]) -> None:
     assert corner(data) == expected
 
 
-def test_cmyk_jpeg() -> None:
-    red = corner(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=100))
-    assert red[0] > 230 and red[1] < 30 and red[2] < 30
-
-
-def test_the_first_frame_of_an_animation() -> None:
-    frames = [Image.new("RGB", (2, 2), colour) for colour in (RED, (0, 0, 255))]
-    for format in ("GIF", "WEBP"):
-        data = encoded(frames[0], format, save_all=True, append_images=frames[1:], lossless=True)
-        assert corner(data) == RED
-
-
 def test_exif_rotation_is_applied() -> None:
     picture = Image.new("RGB", (4, 2), WHITE)
     picture.putpixel((0, 0), RED)
@@ -78,42 +67,119 @@ def test_exif_rotation_is_applied() -> None:
     assert turned.getpixel((1, 0)) == RED
 
 
-def bomb(width: int, height: int) -> bytes:
-    """Return a PNG that is nothing but a header."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 40, 3), dtype=np.uint8))
+FILES = [
+    *(pytest.param(encoded(NOISE, format), id=format) for format in FORMATS),
+    pytest.param(encoded(NOISE, "JPEG", progressive=True), id="progressive"),
+]
 
 
-@pytest.mark.parametrize(("width", "height"), [(LARGEST + 1, 1), (12_000, 9_000), (60_000, 60_000)])
-def test_too_many_pixels_are_known_from_the_header(width: int, height: int) -> None:
-    with pytest.raises(BadSampleError, match=f"k: the picture has more than {LARGEST} pixels"):
-        decode(bomb(width, height), "k")
+@pytest.mark.parametrize("data", FILES)
+def test_every_truncation_is_named(data: bytes) -> None:
+    for end in range(0, len(data) - 16, 13):
+        with pytest.raises(BadSampleError, match=r"^k: "):
+            decode(data[:end], "k")
+
+
+@pytest.mark.parametrize("data", FILES)
+def test_flipped_bits_decode_or_are_named(data: bytes) -> None:
+    draw = np.random.default_rng(0)
+    named = 0
+    for _ in range(300):
+        flipped = bytearray(data)
+        for at in draw.integers(0, len(data), 3):
+            flipped[at] ^= 1 << int(draw.integers(8))
+        try:
+            assert decode(bytes(flipped), "k", 10_000_000).mode == "RGB"
+        except BadSampleError as error:
+            assert str(error).startswith("k: ")
+            named += 1
+    assert named
+
+
+@pytest.mark.parametrize("data", FILES)
+def test_truncated_pictures_are_refused_although_another_plugin_lets_them_through(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = data[: len(data) * 2 // 3]
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    if data[:4] != b"RIFF":
+        assert Image.open(io.BytesIO(half)).convert("RGB").size == NOISE.size  # the fault is there
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: outcome(half), range(40)))
+    assert all(reason.startswith("k: the picture cannot be decoded") for reason in found)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES  # for others, all is as it was
+
+
+def outcome(data: bytes) -> str:
+    try:
+        return f"decoded {decode(data, 'k').size}"
+    except BadSampleError as error:
+        return str(error)
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("size", "draft", "expected"),
     [
-        b"",
-        b"<html>not found</html>",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-        encoded(Image.new("RGB", (2, 2)), "BMP"),
-        encoded(Image.new("RGB", (2, 2)), "TIFF"),
-        b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+        ((512, 512), 64, (64, 64)),
+        ((640, 400), 100, (160, 100)),  # a quarter; an eighth would be 80 by 50
+        ((640, 399), 100, (320, 200)),
+        ((401, 803), 100, (101, 201)),
+        ((99, 300), 100, (99, 300)),
+        ((4000, 101), 100, (4000, 101)),
     ],
 )
-def test_other_formats_are_refused(data: bytes) -> None:
-    with pytest.raises(BadSampleError, match="k: not a JPEG, PNG, WEBP or GIF picture"):
-        decode(data, "k")
+@pytest.mark.parametrize("progressive", [False, True])
+def test_draft_keeps_sides_at_least_as_long(
+    size: tuple[int, int], draft: int, expected: tuple[int, int], progressive: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.new("RGB", size, WHITE)
+    picture.paste(RED, (0, 0, size[0] // 2, size[1]))
+    assert decode(encoded(picture, "JPEG", progressive=progressive), "k", draft=draft).size == expected
+    turned = decode(encoded(picture, "JPEG", exif=exif, progressive=progressive), "k", draft=draft)
+    assert turned.size == expected[::-1]
+    pixels = np.asarray(turned).astype(int)
+    assert np.abs(pixels[2, 2] - RED).max() < 6 and np.abs(pixels[-2, 2] - WHITE).max() < 6
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF"])
-def test_every_truncation_is_named(format: str) -> None:
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8))
-    data = encoded(noise, format)
-    for end in range(0, len(data) - 16, 97):
-        with pytest.raises(BadSampleError, match=r"^k: "):
-            decode(data[:end], "k")
+def test_what_is_decoded_can_be_sent_to_another_process() -> None:
+    for data in (encoded(NOISE, "JPEG"), encoded(NOISE, "PNG"), encoded(NOISE, "WEBP", lossless=True)):
+        picture = decode(data, "k")
+        assert np.array_equal(np.asarray(pickle.loads(pickle.dumps(picture))), np.asarray(picture))
+
+
+def test_draft_leaves_other_formats_alone() -> None:
+    for format in ("PNG", "WEBP", "GIF"):
+        assert decode(encoded(NOISE, format), "k", draft=4).size == NOISE.size
+
+
+def test_warnings_as_errors_change_nothing() -> None:
+    damaged = encoded(NOISE, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x1a\x01\5\0\xff\0\0\0\xff\xff\0\0")
+    with pytest.warns(UserWarning):
+        Image.open(io.BytesIO(damaged)).load()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert decode(damaged, "k").size == NOISE.size
+
+
+@pytest.mark.parametrize("data", FILES)
+def test_size_of_reads_the_header(data: bytes) -> None:
+    assert size_of(io.BytesIO(data)) == NOISE.size
+    assert size_of(io.BytesIO(data[: len(data) - 100])) == NOISE.size
+    assert size_of(io.BytesIO(data[:5])) is None
+
+
+def test_size_of_other_files_and_modes() -> None:
+    assert size_of(io.BytesIO(b"")) is None
+    assert size_of(io.BytesIO(encoded(NOISE, "BMP"))) is None
+    assert size_of(io.BytesIO(encoded(NOISE, "WEBP", lossless=True))) == NOISE.size
+    clear = NOISE.convert("RGBA")
+    clear.putalpha(9)
+    assert size_of(io.BytesIO(encoded(clear, "WEBP"))) == NOISE.size
+    frames = [NOISE, Image.new("RGB", NOISE.size)]
+    for format in ("WEBP", "GIF"):
+        animated = encoded(frames[0], format, save_all=True, append_images=frames[1:], comment=b"slow")
+        assert size_of(io.BytesIO(animated)) == NOISE.size

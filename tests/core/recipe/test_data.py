@@ -54,13 +54,13 @@ def run_again(words: list[str], registries: Registries) -> Recipe:
 def test_a_recipe_may_leave_its_data_to_the_user(write: Write, read: Load) -> None:
     recipe = read(write("r.toml", *WITHOUT))
     assert recipe.data.train is None and "train" not in recipe.resolved()["data"]
-    assert absent(recipe) == "is not given: this recipe leaves the data to you"
+    assert absent(recipe) == "data.train: is not given: this recipe leaves the data to you"
     assert absent(read(write("s.toml"))) == ""
 
 
 def test_a_dataset_says_what_is_absent(write: Write, shipped: Registries) -> None:
     recipe = load(write("r.toml", *WITHOUT), ["data.train.name=gone"], (), shipped)
-    assert absent(recipe) == "the picture is not there"
+    assert absent(recipe) == "data.train: the picture is not there"
 
 
 def test_the_lines_for_ones_own_data_are_those_that_a_dataset_needs(write: Write, shipped: Registries) -> None:

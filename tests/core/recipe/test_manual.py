@@ -25,11 +25,12 @@ def types(table: type[Any]) -> dict[str, str]:
 def test_types_in_words() -> None:
     assert types(throwaway.Folder) == {
         "name": "text",
+        "keep": "table",
         "path": "text",
         "sources": "list of table",
         "limit": 'whole number or "all"',
     }
-    assert types(throwaway.Mixed) == {"name": "text", "first": "table of a dataset", "second": "table of a dataset"}
+    assert types(throwaway.Mixed) == {"name": "text", "keep": "table", "first": "table of a dataset", "second": "table of a dataset"}
     assert types(OptimTable)["betas"] == "list of 2: number >= 0 and < 1"
     assert types(OptimTable)["schedule"] == '"cosine" | "linear" | "constant"'
     assert types(CheckpointTable)["keep_best"] == "true or false"
@@ -41,7 +42,10 @@ def test_what_must_be_given_comes_first() -> None:
         ("batch", True, ""),
         ("workers", False, "0"),
         ("bad_samples", False, "0.01"),
+        ("window", False, "0"),
         ("train", False, ""),
+        ("sources", False, ""),
+        ("mix", False, ""),
         ("images", False, ""),
         ("texts", False, ""),
     ]

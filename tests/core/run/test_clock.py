@@ -20,7 +20,7 @@ class Hands:
             with clock.waiting():
                 self.now += waiting
             self.now += computing
-            clock.step(8)
+            clock.step(8, {})
 
 
 @pytest.fixture
@@ -66,5 +66,15 @@ def test_what_an_error_interrupts_is_counted_nowhere(hands: Hands) -> None:
         hands.now += 3
         raise KeyError
     hands.now += 1
-    clock.step(8)
+    clock.step(8, {})
     assert clock.record(left=1)[0] == pytest.approx(2.0)
+
+
+def test_the_slowest_stage_is_that_of_the_last_interval(hands: Hands) -> None:
+    clock = Clock(spent=0.0)
+    assert clock.slowest() == ""
+    clock.step(8, {"read": 3.0, "decode": 1.0})
+    clock.step(8, {"read": 0.0, "decode": 2.5})
+    assert clock.slowest() == "decode"
+    clock.step(8, {"read": 1.0, "decode": 0.5})
+    assert clock.slowest() == "read" and clock.slowest() == ""

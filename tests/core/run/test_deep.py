@@ -24,8 +24,11 @@ def test_a_good_recipe_is_described() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
     said = check("evaluators.match.name='toy'", "evaluators.match.data.name='toy'", "data.train.bad=[2]")
-    assert said[0].startswith("model: ") and said[1] == "data.train: 44 samples, 18 steps of 6; read 7 of 8"
-    assert said[2] == "evaluators.match: 44 samples"
+    assert said[0].startswith("model: ") and said[1:3] == [
+        "data.train: 44 samples; read 7 of 8",
+        "44 samples an epoch, 18 steps of 6",
+    ]
+    assert said[3] == "evaluators.match: 44 samples"
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -90,7 +93,7 @@ def test_what_does_not_fit_is_found(overrides: list[str], kind: type[MmxError], 
     ],
 )
 def test_batch_norm_is_allowed_where_it_is_exact(overrides: list[str]) -> None:
-    assert len(check(*overrides)) == 2
+    assert len(check(*overrides)) == 3
 
 
 def problems(*overrides: str) -> list[str]:

@@ -53,10 +53,10 @@ class Seen:
 
 
 def test_the_ledger_names_the_samples_of_the_order(whole: Path) -> None:
-    order = Order(samples=44, batch=6, seed=0)
+    order = Order(44, 6, 0)
     for entry in entries(whole):
         epoch, first = order.place(entry.step - 1)
-        keys = [f"toy-{index:04}" for index in order.permutation(epoch)[first : first + 6]]
+        keys = [f"toy-{ticket.index:04}" for ticket in order.tickets(entry.step - 1)]
         assert (entry.epoch, entry.start, entry.digest) == (epoch, first, digest(keys))
 
 
@@ -95,9 +95,9 @@ def test_the_budget_is_not_renewed_by_resuming(tmp_path: Path) -> None:
 
 
 def test_a_batch_without_a_good_sample_stops_the_run(tmp_path: Path) -> None:
-    order = Order(samples=44, batch=6, seed=0).permutation(0)
+    order = [ticket.index for ticket in Order(44, 6, 0).tickets(1)]
     with pytest.raises(DataError, match=r"step 2 has 6 bad samples and too few good ones.*toy-"):
-        start(tmp_path, f"data.train.bad={order[6:12]}", "data.bad_samples=1.0")
+        start(tmp_path, f"data.train.bad={order}", "data.bad_samples=1.0")
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_what_is_not_finite_stops_the_run_before_the_update(what: str, tmp_path:
         session.run(None)
     named = "loss (losses.match)" if what == "loss" else "gradient norm"
     assert f"the {named} of step 8 is " in str(caught.value) and caught.value.exit_code == 6
-    order = Order(samples=44, batch=6, seed=0)
-    assert all(f"toy-{index:04}" in str(caught.value) for index in order.permutation(1)[:6])
+    order = Order(44, 6, 0)
+    assert all(f"toy-{ticket.index:04}" in str(caught.value) for ticket in order.tickets(7))
     assert len(taken) == 1 and all(torch.equal(value, taken[0][name]) for name, value in _weights(session).items())
     folder = RunFolder(tmp_path / "run")
     assert (folder.status().status, folder.status().step) == ("failed", 7)

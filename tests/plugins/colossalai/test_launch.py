@@ -187,7 +187,7 @@ def parent_killed(command: Command) -> None:
 SAMPLES: Final = 48
 BATCH: Final = 16
 ORDER: Final = Order(SAMPLES, BATCH, seed=0)
-TORN: Final = tuple(ORDER.permutation(0)[BATCH + BATCH // 2 :][:3])
+TORN: Final = tuple(ticket.index for ticket in ORDER.tickets(1)[BATCH // 2 :][:3])
 """Samples that rank 1 reads in step 2."""
 
 
@@ -231,8 +231,7 @@ def test_bad_samples_of_one_rank_are_skipped_by_all(tmp_path: Path) -> None:
     skipped = 0
     rows = [row for row in read_lines(tmp_path / "two" / "run" / "metrics.jsonl") if row["kind"] == "step"]
     for step, (mine, alone) in enumerate(zip(entries(tmp_path / "two"), entries(tmp_path / "one"), strict=True)):
-        epoch, first = ORDER.place(step)
-        read = ORDER.permutation(epoch)[first : first + BATCH]
+        read = [ticket.index for ticket in ORDER.tickets(step)]
         good = [name(sample) for sample in read if sample not in TORN]
         trained, over = good[: len(good) // 2 * 2], good[len(good) // 2 * 2 :]
         assert set(alone.skipped) == {name(sample) for sample in read if sample in TORN}

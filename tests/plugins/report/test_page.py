@@ -87,6 +87,17 @@ def test_the_facts_come_from_recipe_metrics_and_environment(folder: Path) -> Non
         assert fact in text
 
 
+def test_what_became_of_each_source_is_told(made: Made) -> None:
+    for at in (50, 60):
+        counts = {"cc3m": {"trained": 300, "skipped": 1}, "own": {"trained": 100, "skipped": 0}}
+        made.add(made.step(at, skipped=at // 25, sources=counts))
+    made.add({"kind": "run", "start": 60, "step": 60, "steps": 80, "left_out": {"sources.cc3m.keep.min_side": 1234}})
+    text = read(made.path).text
+    assert "samples trained on cc3m 600 (75.0 %), own 200 (25.0 %)" in text
+    assert "bad samples skipped 2 (cc3m 2)" in text
+    assert "left out by filters sources.cc3m.keep.min_side 1,234" in text
+
+
 def test_the_commands_are_those_that_work(made: Made) -> None:
     text = read(made.path).text
     assert "mmx run --resume" not in text and "mmx eval" not in text and "first/resolved.toml" in text

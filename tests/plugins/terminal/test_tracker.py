@@ -98,6 +98,22 @@ def test_waiting_for_data_is_said_once(run: Run) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("slowest", "cure"),
+    [("decode", "store smaller pictures"), ("read", "bring the data nearer"), ("texts", "raise data.workers")],
+)
+def test_the_slowest_stage_is_named_with_its_cure(run: Run, slowest: str, cure: str) -> None:
+    screen = Screen()
+    steps = [replace(step(at, waited=0.64), slowest=slowest) for at in range(10, 501, 10)]
+    screen.show(replace(run, steps=500), steps)
+    warning = next(line for line in screen.lines if line.startswith("warning"))
+    assert f"for the stage '{slowest}'" in warning and cure in warning
+    assert f" data 64% ({slowest}) left" in screen.lines[0]
+    quick = Screen()
+    quick.show(run, [replace(step(10, waited=0.04), slowest=slowest)])
+    assert " data 4% left" in quick.lines[0]
+
+
 def test_little_waiting_is_not_said(run: Run) -> None:
     screen = Screen()
     screen.show(replace(run, steps=500), [step(at, waited=0.1) for at in range(10, 501, 10)])

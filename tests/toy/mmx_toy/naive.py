@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from mmx.data.order import Order, Ticket
+from mmx.data.order import Asked, Order
 from mmx.run import checkpoint, manifest
 from mmx.run.manifest import Manifest, Record
 
@@ -24,17 +24,18 @@ def make_naive(kind: str) -> None:
     save: the last checkpoint makes room before the next one is written, and that in its place.
     """
     if kind == "order":
-        Order.tickets = _from_the_start
+        Order.asked = _from_the_start
     if kind == "random":
         _draw_globally()
     if kind == "save":
         checkpoint.Store.write = _in_place
 
 
-def _from_the_start(self: Order, start: int, steps: int, rank: int = 0, ranks: int = 1) -> Iterator[list[Ticket]]:
-    for step in range(start, steps):
-        epoch, first = self.place(step - start)
-        yield [Ticket(index, epoch) for index in self.permutation(epoch)[first : first + self.batch]]
+def _from_the_start(
+    self: Order, start: int, stop: int, rank: int = 0, ranks: int = 1, ahead: int = 0
+) -> Iterator[Asked]:
+    for step in range(stop - start):
+        yield Asked(self.tickets(step), ())
 
 
 def _draw_globally() -> None:

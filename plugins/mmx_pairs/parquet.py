@@ -1,0 +1,110 @@
+"""Rows of parquet tables, read by row group."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, Final, final
+
+import numpy as np
+from typing_extensions import override
+
+from mmx.errors import DataError, MissingPackageError
+from mmx_pairs.config_rows import missing
+from mmx_pairs.rows import Row, Rows
+from mmx_pairs.source import Opened, Source
+
+_HELD: Final = 2**28
+"""Bytes of row groups that are held, at most; one is held in any case."""
+_TOGETHER: Final = 1024
+
+
+@final
+class Parquet(Rows):
+    """Rows in groups. Those read last are held: reading rows of one group, or of a few small ones, reads each once."""
+
+    def __init__(self, source: Source) -> None:
+        self.source, self.name = source, source.name
+        self._forget()
+
+    def __getstate__(self) -> Source:
+        return self.source
+
+    def __setstate__(self, source: Source) -> None:
+        self.__init__(source)
+
+    @cached_property
+    @override
+    def columns(self) -> Sequence[str]:
+        return self._file().schema_arrow.names
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        file = self._file()
+        return np.cumsum([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)], dtype=int)
+
+    @override
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @override
+    def row(self, number: int) -> Row:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        group = int(np.searchsorted(self._ends, number, side="right"))
+        first = int(self._ends[group - 1]) if group else 0
+        return self._group(group).slice(number - first, 1).to_pylist()[0]
+
+    @override
+    def scan(self, columns: Sequence[str]) -> Iterator[Row | None]:
+        for group in range(len(self._ends)):
+            table = self._read(group, list(columns))
+            for batch in table.to_batches(max_chunksize=_TOGETHER):
+                yield from batch.to_pylist()
+
+    @override
+    def runs(self) -> Sequence[int]:
+        return np.diff(self._ends, prepend=0).tolist()
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._groups: OrderedDict[int, Any] = OrderedDict()
+        self._opened: Any = None
+
+    def _file(self) -> Any:
+        if self._process != os.getpid():
+            self._forget()
+        if self._opened is None:
+            self._opened = _open(self.source)
+        return self._opened
+
+    def _group(self, group: int) -> Any:
+        self._file()
+        if group not in self._groups:
+            self._groups[group] = self._read(group, None)
+            while len(self._groups) > 1 and sum(table.nbytes for table in self._groups.values()) > _HELD:
+                self._groups.popitem(last=False)
+        self._groups.move_to_end(group)
+        return self._groups[group]
+
+    def _read(self, group: int, columns: list[str] | None) -> Any:
+        from pyarrow import ArrowException
+
+        try:
+            return self._file().read_row_group(group, columns=columns, use_threads=False)
+        except (ArrowException, OSError) as error:
+            raise DataError(f"table {self.name}: row group {group} cannot be read: {error}") from None
+
+
+def _open(source: Source) -> Any:
+    try:
+        from pyarrow import ArrowException, PythonFile
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise MissingPackageError(missing("pyarrow", "parquet")) from None
+    try:
+        return ParquetFile(PythonFile(Opened(source, source.size()), mode="r"))
+    except (ArrowException, OSError) as error:
+        raise DataError(f"table {source.name} is not a parquet file that can be read: {error}") from None

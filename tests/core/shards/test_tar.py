@@ -1,0 +1,112 @@
+"""Headers of tars, good and hostile."""
+
+import io
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mmx.shards.tar import DamagedShardError, Member, Walk
+
+Make = Callable[..., Path]
+
+
+def walk(data: bytes) -> tuple[list[Member], Walk]:
+    found = Walk(lambda offset, size: data[offset : offset + size], "a.tar")
+    return list(found), found
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 512)
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_members_are_those_that_tarfile_finds(format: int, make: Make) -> None:
+    path = make("a.tar", [("a/b.jpg", b"x" * 700), ("ü" * 40 + ".txt", b""), ("c.json", b"{}")], format)
+    members, found = walk(path.read_bytes())
+    with tarfile.open(path) as tar:
+        assert [(m.name, m.offset, m.size) for m in members] == [(i.name, i.offset_data, i.size) for i in tar]
+    assert found.marked and found.end <= path.stat().st_size
+
+
+def test_the_end_mark_is_two_empty_blocks() -> None:
+    data = header("a.txt", 3) + padded(b"abc")
+    for behind, marked in ((b"", False), (bytes(512), False), (bytes(1000), False), (bytes(1024), True)):
+        members, found = walk(data + behind)
+        assert len(members) == 1 and found.marked == marked
+    assert walk(data)[1].end == len(data)
+
+
+def test_a_member_that_is_cut_ends_behind_the_tar() -> None:
+    data = header("a.txt", 700) + bytes(100)
+    assert walk(data)[1].end == 512 + 1024 > len(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"x" * 100, "cut short: it ends inside a header, at byte 100"),
+        (b"x" * 512, "is not a tar"),
+        (header("a.txt", 0) + b"x" * 512, "has a damaged header at byte 512"),
+        (header("long", 300, b"L") + b"n" * 100, "cut short: it ends inside a name, at byte 612"),
+        (header("long", 70_000, b"L"), "a name of 70000 bytes"),
+        (header("a.txt", 2**63), "is not a tar"),
+    ],
+)
+def test_damaged_headers(data: bytes, message: str) -> None:
+    with pytest.raises(DamagedShardError, match=message):
+        walk(data)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        b"9" * 60_000,
+        b"9" * 60_000 + b" path=x\n",
+        b"0 path=x\n",
+        b"-5 path=x\n",
+        b"99999999999999999999 size=1\n",
+        b"70000 path=x\n",
+        b"30 size=99999999999999999999\n",
+        b"50012 size=" + b"7" * 50_000 + b"\n",
+        b" =",
+        b"\xff\xfe",
+        bytes(600),
+    ],
+)
+def test_extended_headers_that_mean_nothing_are_passed_over(records: bytes) -> None:
+    data = header("x", len(records), b"x") + padded(records) + header("a.txt", 3) + padded(b"abc") + bytes(1024)
+    members, _ = walk(data)
+    assert [(member.name, member.size) for member in members] == [("a.txt", 3)]
+
+
+def test_extended_headers_override_name_and_size() -> None:
+    records = b"17 path=../a.txt\n" + b"10 size=3\n"
+    data = header("x", len(records), b"x") + padded(records) + header("b.txt", 0) + padded(b"abc") + bytes(1024)
+    members, found = walk(data)
+    assert members == [Member("../a.txt", 1536, 3)] and found.marked
+
+
+def test_names_that_are_not_utf8_stay_apart() -> None:
+    names = [b"\xff.txt", b"\xfe.txt"]
+    tars = io.BytesIO()
+    with tarfile.open(fileobj=tars, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(name.decode("utf-8", "surrogateescape")))
+    assert [member.name for member in walk(tars.getvalue())[0]] == ["\\xff.txt", "\\xfe.txt"]
+
+
+def test_a_hundred_thousand_empty_members_take_seconds() -> None:
+    block = header("000.txt", 0)
+    before = time.process_time()
+    members, found = walk(block * 100_000 + bytes(1024))
+    assert len(members) == 100_000 and found.marked
+    assert time.process_time() - before < 10

@@ -1,0 +1,113 @@
+"""Parquet tables: pictures as bytes, structs and paths, read by row group."""
+
+import pickle
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mmx.errors import DataError, MissingPackageError
+from mmx.parts.dataset import BadSampleError
+from mmx_pairs import parquet
+from mmx_pairs.config_rows import TableConfig
+from mmx_pairs.table import Table
+
+Write = Callable[[Mapping[str, bytes | str]], Path]
+Picture = Callable[[int], bytes]
+
+
+def table(*urls: Path, **options: Any) -> Table:
+    return Table(TableConfig.model_validate({"name": "table", "urls": [str(url) for url in urls], **options}))
+
+
+def save(path: Path, columns: Mapping[str, list[Any]], group: int = 2) -> Path:
+    pq.write_table(pa.table(dict(columns)), path, row_group_size=group)
+    return path
+
+
+@pytest.fixture
+def saved(tmp_path: Path, picture: Picture) -> Path:
+    columns = {
+        "image": [{"bytes": picture(number), "path": "x.png"} for number in range(5)],
+        "caption": [[f"caption {number}", "other"] for number in range(5)],
+        "score": [0.1, None, 0.3, 0.4, 0.5],
+        "id": [10, 11, 12, 13, 14],
+    }
+    return save(tmp_path / "t.parquet", columns)
+
+
+def test_rows_are_samples_and_row_groups_are_runs(saved: Path, picture: Picture) -> None:
+    dataset = table(saved, key="id")
+    assert [dataset.key(index) for index in range(len(dataset))] == ["10", "11", "12", "13", "14"]
+    assert dataset.runs() == [2, 2, 1] and sum(dataset.runs()) == len(dataset)
+    assert [dataset.raw(index).image for index in (4, 0, 3)] == [picture(number) for number in (4, 0, 3)]
+    assert dataset.read(1).texts == ("caption 1", "other")
+    assert dataset.raw(0).fields == {"score": 0.1}
+    assert pickle.loads(pickle.dumps(dataset)).raw(2).image == picture(2)
+    with pytest.raises(IndexError):
+        dataset.read(5)
+
+
+def test_numbers_of_columns(saved: Path) -> None:
+    found = table(saved).columns(["score"])["score"]
+    assert np.isnan(found[1]) and found[4] == 0.5
+
+
+def test_row_groups_are_read_once_in_order_and_few_are_held(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    real = parquet.Parquet._read
+
+    def counted(self: parquet.Parquet, group: int, columns: list[str] | None) -> Any:
+        read.append(group)
+        return real(self, group, columns)
+
+    monkeypatch.setattr(parquet.Parquet, "_read", counted)
+    dataset = table(saved)
+    for index in (1, 0, 3, 2, 4, 1, 2):
+        dataset.raw(index)
+    assert read == [0, 1, 2], "small groups are held"
+    monkeypatch.setattr(parquet, "_HELD", 0)
+    few = table(saved)
+    for index in (0, 1, 2, 0):
+        few.raw(index)
+    assert read[3:] == [0, 1, 0] and len(few.parts[0][1]._groups) == 1  # pyright: ignore
+
+
+def test_bytes_and_paths(tmp_path: Path, write: Write, picture: Picture) -> None:
+    path = write({"1.png": picture(1)})
+    raw = table(save(path / "a.parquet", {"image": [picture(0), None], "text": ["one", "two"]}))
+    assert raw.raw(0).image == picture(0)
+    with pytest.raises(BadSampleError, match="000001: has no picture"):
+        raw.raw(1)
+    rows = [{"bytes": None, "path": "1.png"}, {"bytes": None, "path": "/etc/passwd"}]
+    named = table(save(path / "b.parquet", {"image": rows, "text": ["one", None]}))
+    assert named.raw(0).image == picture(1)
+    with pytest.raises(BadSampleError, match="000001: has no caption"):
+        named.raw(1)
+    numbers = table(save(path / "c.parquet", {"image": [7], "text": ["one"]}))
+    with pytest.raises(BadSampleError, match="neither bytes nor a path or URL, but a int"):
+        numbers.raw(0)
+
+
+def test_damaged_tables_are_named(saved: Path, tmp_path: Path) -> None:
+    (short := tmp_path / "short.parquet").write_bytes(saved.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"short\.parquet is not a parquet file"):
+        len(table(short))
+    data = bytearray(saved.read_bytes())
+    data[10:200] = b"\xff" * 190
+    (spoilt := tmp_path / "spoilt.parquet").write_bytes(data)
+    with pytest.raises(DataError, match=r"spoilt\.parquet: row group 0 cannot be read"):
+        table(spoilt).raw(0)
+    with pytest.raises(DataError, match=r"gone\.parquet does not exist"):
+        len(table(tmp_path / "gone.parquet"))
+
+
+def test_without_pyarrow(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'mmx\[parquet\]'"):
+        len(table(saved))
