@@ -27,6 +27,9 @@ class RowsConfig(StoredConfig):
     """Column of captions, texts or lists of texts. If not given, the one that is named caption, text, title or the like."""
     key: Annotated[str, Field(min_length=1)] | None = None
     """Column of keys, which name samples; each row has one of its own. The number of the row if not given."""
+    dead_links: Literal["stop", "skip"] = "stop"
+    """What a picture is whose URL refuses or does not answer: an outage that stops the run, or a bad sample, as in lists of
+    links that were gathered long ago. One that is not there (404) is a bad sample either way."""
 
 
 class TableConfig(RowsConfig):

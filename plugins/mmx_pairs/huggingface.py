@@ -36,7 +36,9 @@ class HuggingFace(RowsDataset):
         datasets, path = _package(), self.config.path
         root = path if os.path.isdir(path) else str(datasets.config.HF_DATASETS_CACHE)
         # Builders give some pictures as paths of files that they have unpacked.
-        pictures = Pictures(root, self.config.remote, str(datasets.config.HF_DATASETS_CACHE))
+        pictures = Pictures(
+            root, self.config.remote, str(datasets.config.HF_DATASETS_CACHE), self.config.dead_links == "skip"
+        )
         return [("", _Rows(_undecoded(_loaded(self.config), datasets), path), pictures)]
 
 

@@ -10,12 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 from mmx.config import RemoteTable
 from mmx.parts.dataset import BadSampleError
-from mmx.storage.failures import MissingError
+from mmx.storage.failures import DeniedError, MissingError, UnavailableError, UnreachableError
 from mmx.storage.urls import SCHEMES, shown
 from mmx_pairs.ahead import Ahead
 from mmx_pairs.listing import is_local, local_path
 from mmx_pairs.local import LARGEST, inside, read_inside
 
+_DEAD: Final = (DeniedError, UnavailableError, UnreachableError)
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 
 
@@ -23,12 +24,20 @@ _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 class Pictures:
     """Reads pictures. Tables come from anywhere, so paths stay inside one folder, and URLs have schemes that only read."""
 
-    def __init__(self, root: str, remote: RemoteTable, cache: str | None = None) -> None:
-        """Take the folder or URL that paths are relative to, and a folder besides whose absolute paths are read."""
+    def __init__(self, root: str, remote: RemoteTable, cache: str | None = None, skip: bool = False) -> None:
+        """Take the folder or URL that paths are relative to.
+
+        Args:
+            root: the folder or URL.
+            remote: how URLs are read.
+            cache: a folder besides, whose absolute paths are read.
+            skip: whether a URL that refuses or does not answer costs its sample alone.
+        """
         self.local = is_local(root)
         self.root = local_path(root) if self.local else root.rstrip("/")
         self._cache = None if cache is None else local_path(cache)
         self._ahead = Ahead(remote)
+        self._bad = (MissingError, *_DEAD) if skip else (MissingError,)
 
     def read(self, cell: object, key: str) -> bytes:
         """Return the picture file that a cell of a table holds or names.
@@ -87,8 +96,8 @@ class Pictures:
     def _fetched(self, url: str, key: str, what: str, largest: int) -> bytes:
         try:
             data = self._ahead.take(url)
-        except MissingError as error:
-            raise BadSampleError(f"{key}: the {what} is not there: {error}") from None
+        except self._bad as error:
+            raise BadSampleError(f"{key}: the {what} cannot be had: {error}") from None
         except BadSampleError as error:
             raise BadSampleError(f"{key}: {error}") from None
         return _bounded(data, key, what, largest)

@@ -34,7 +34,10 @@ class Table(RowsDataset):
     def parts(self) -> Sequence[tuple[str, Rows, Pictures]]:
         urls = expand_all(self.config.urls)
         roots = [self.config.root or _folder(url) for url in urls]
-        pictures = {root: Pictures(root, self.config.remote) for root in dict.fromkeys(roots)}
+        pictures = {
+            root: Pictures(root, self.config.remote, skip=self.config.dead_links == "skip")
+            for root in dict.fromkeys(roots)
+        }
         starts = _starts(urls)
         return [(starts[url], _rows(url, self.config), pictures[root]) for url, root in zip(urls, roots, strict=True)]
 

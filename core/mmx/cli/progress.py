@@ -48,7 +48,8 @@ class Shown(progress.Progress):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:  # elsewhere it would leave an empty line
+            self._bar.stop()
 
     @override
     def start(self, title: str, total: int, done: int = 0) -> None:

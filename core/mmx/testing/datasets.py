@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from mmx.errors import DataError
-from mmx.parts.dataset import BadSampleError, Dataset, Sample
+from mmx.parts.dataset import MEASURES, BadSampleError, Dataset, Sample
 from mmx.testing.case import Case
 from mmx.testing.check import BrokenError, Check, NotApplicableError
 from mmx.testing.globals_kept import restored
@@ -142,6 +142,28 @@ def _classes(case: Case) -> None:
             )
 
 
+def _runs_and_columns(case: Case) -> None:
+    dataset: Dataset = case.build()
+    count = len(dataset)
+    runs = list(dataset.runs())
+    if sum(runs) != count or min(runs) < 1:
+        raise BrokenError(f"runs() are sizes above 0 whose sum is its length {count}, not {runs[:8]}")
+    columns = dataset.columns(MEASURES)
+    for name, column in columns.items():
+        if np.shape(column) != (count,):
+            raise BrokenError(f"columns() has one {name} for each of its {count} samples, not {np.shape(column)}")
+    for index in looked_at(dataset):
+        sample = _sample(dataset, index)
+        longest = 0 if sample is None else max(map(len, sample.texts), default=0)
+        if sample is not None and columns["characters"][index] != longest:
+            has = columns["characters"][index]
+            raise BrokenError(f"{sample.key}: its longest caption has {longest} characters, but columns() says {has}")
+    before = [read(dataset, index) for index in looked_at(dataset)]
+    dataset.ahead(looked_at(dataset))
+    if [read(dataset, index) for index in looked_at(dataset)] != before:
+        raise BrokenError("samples are others after ahead(), which only fetches them sooner")
+
+
 def _stream(case: Case) -> None:
     compare_streams(case.build)
 
@@ -165,5 +187,8 @@ DATASET_CHECKS: Final = (
     Check("same again", "a sample is the same however often, in whatever order it is read", _KIND, _same_again),
     Check("fresh pictures", "who changes a picture does not change the next read", _KIND, _fresh_pictures),
     Check("classes", "labels are places in the list of names; templates have a place for them", _KIND, _classes),
+    Check(
+        "runs and columns", "sizes of runs and numbers for filters are those of its samples", _KIND, _runs_and_columns
+    ),
     Check("resuming", "the stream is the same from the middle on, and with another number of workers", _KIND, _stream),
 )

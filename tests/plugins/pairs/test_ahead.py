@@ -99,12 +99,15 @@ def test_one_that_is_missing_is_bad_and_an_outage_is_an_error(server: Server, tm
     )
     dataset = Table(TableConfig(name="table", urls=(str(path),)))
     dataset.ahead([0, 1, 2])
-    with pytest.raises(BadSampleError, match="000000: the picture is not there: http://host/gone does not exist"):
+    with pytest.raises(BadSampleError, match="000000: the picture cannot be had: http://host/gone does not exist"):
         dataset.raw(0)
     with pytest.raises(DataError, match="HTTP 503"):
         dataset.raw(1)
     assert dataset.raw(2).image == b"http://host/3"
     assert len(server.asked) == 3
+    tolerant = Table(TableConfig(name="table", urls=(str(path),), dead_links="skip"))
+    with pytest.raises(BadSampleError, match="000001: the picture cannot be had: http://host/down: HTTP 503"):
+        tolerant.raw(1)
 
 
 @pytest.mark.timeout(30)
@@ -120,7 +123,7 @@ def test_a_server_that_has_one_of_two(picture: Picture, tmp_path: Path) -> None:
         dataset = Table(TableConfig(name="table", urls=(str(path),), remote=remote))
         dataset.ahead([0, 1])
         assert dataset.raw(0).image == picture(1)
-        with pytest.raises(BadSampleError, match="000001: the picture is not there") as caught:
+        with pytest.raises(BadSampleError, match="000001: the picture cannot be had") as caught:
             dataset.raw(1)
         assert "secret" not in str(caught.value)
     finally:

@@ -181,7 +181,7 @@ def test_a_folder_at_a_url(picture: Picture) -> None:
         assert dataset.read(1).texts == ("two",)
         assert dataset.raw(0).image == picture(1)
         system.rm("/pairs/b/2.png")
-        assert "the picture is not there" in refusal(dataset, "b/2")
+        assert "the picture cannot be had" in refusal(dataset, "b/2")
     finally:
         system.rm("/pairs", recursive=True)
 

@@ -185,7 +185,7 @@ def test_empty_tables(write: Write) -> None:
         ("http://a::file:///etc/passwd", "is not read"),
         ("", "has no picture"),
         ("gone.png", "does not exist"),
-        ("memory://nothing.png", "the picture is not there"),
+        ("memory://nothing.png", "the picture cannot be had"),
     ],
 )
 def test_pictures_that_a_table_must_not_name(

@@ -1,7 +1,7 @@
 """A dataset that keeps its contract, and variations of it that do not."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -172,6 +172,30 @@ class NoPlaceForName(Stripes):
         return Classes(("even", "odd"), ("a picture",))
 
 
+class RunsTooShort(Stripes):
+    @override
+    def runs(self) -> Sequence[int]:
+        return (5, 4)
+
+
+class ShortColumns(Stripes):
+    @override
+    def columns(self, names: Sequence[str]) -> Mapping[str, Any]:
+        return {name: column[1:] for name, column in super().columns(names).items()}
+
+
+class BytesForCharacters(Stripes):
+    @override
+    def columns(self, names: Sequence[str]) -> Mapping[str, Any]:
+        return {name: 2 * column for name, column in super().columns(names).items()}
+
+
+class ChangedByFetching(Stripes):
+    @override
+    def ahead(self, indices: Sequence[int]) -> None:
+        self.stripe += 1
+
+
 def _broken(check: str, *parts: type[Stripes]) -> Iterator[Broken]:
     return (Broken("dataset", part.__name__, f"{__name__}:{part.__name__}", StripesConfig, check) for part in parts)
 
@@ -185,6 +209,7 @@ DATASETS = tuple(
         _broken("same again", GlobalNoise, Counting),
         _broken("fresh pictures", Keeping, KeepingSamples),
         _broken("classes", LabelsFromOne, NoPlaceForName),
+        _broken("runs and columns", RunsTooShort, ShortColumns, BytesForCharacters, ChangedByFetching),
         _broken("global state", GlobalNoise),
     )
 )
