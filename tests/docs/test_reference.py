@@ -65,8 +65,10 @@ def test_every_value_that_a_contract_names_is_on_the_page_of_values() -> None:
 
 OTHERS = {
     "Bool",
+    "Mapping",
     "Module",
     "Float",
+    "Float64",
     "Image",
     "Int",
     "Iterable",

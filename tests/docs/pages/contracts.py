@@ -15,7 +15,7 @@ from pages.markdown import cell, code, inline, prose, table
 from pages.parts import option_table
 
 CONFIG_CLASSES: Final = (
-    *("PartConfig", "EncoderConfig", "LossConfig", "DatasetConfig", "EngineConfig"),
+    *("PartConfig", "EncoderConfig", "LossConfig", "DatasetConfig", "StoredConfig", "EngineConfig"),
     *("TransformConfig", "EvaluatorConfig", "TrackerConfig", "Table", "Slot"),
 )
 VALUES: Final[dict[str, tuple[str, ...]]] = {
@@ -25,13 +25,14 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "What a part is built with": ("mmx.parts.sizes:Sizes", "mmx.parts.transform:Preprocess"),
     "Samples and rows": (
-        *("mmx.parts.dataset:Sample", "mmx.parts.dataset:Classes", "mmx.parts.dataset:BadSampleError"),
+        *("mmx.parts.dataset:Sample", "mmx.parts.dataset:Raw", "mmx.parts.dataset:Classes"),
+        *("mmx.parts.dataset:BadSampleError", "mmx.data.stored:StoredDataset"),
         *("mmx.parts.transform:PixelRow", "mmx.parts.transform:WordRow"),
     ),
     "What an evaluator reads and returns": tuple(
         f"mmx.parts.evaluator:{name}" for name in ("Subject", "Result", "Number", "Picture", "Guess")
     ),
-    "What observers are told": tuple(f"mmx.run.events:{name}" for name in ("Run", "Step", "Outcome")),
+    "What observers are told": tuple(f"mmx.run.events:{name}" for name in ("Run", "Step", "Counts", "Outcome")),
     "What `mmx_register` receives": ("mmx.registry:Registrar",),
     "Errors to raise": tuple(
         f"mmx.errors:{name}"
