@@ -17,6 +17,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     ValidationError,
     ValidationInfo,
+    field_validator,
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
@@ -196,6 +197,13 @@ class RemoteTable(Table):
     """Folder where what was read is kept; ``~/.cache/mmx`` if not given."""
     cache_gb: Annotated[float, Field(ge=0)] = 20.0
     """Size that the folder may grow to, in GB; what was not used for longest goes first. 0 keeps nothing."""
+
+    @field_validator("cache")
+    @classmethod
+    def _is_here(cls, cache: str | None) -> str | None:
+        if cache is not None and "://" in cache:
+            raise ValueError("is a folder of this machine, not a URL")
+        return cache
 
 
 class StoredConfig(DatasetConfig):

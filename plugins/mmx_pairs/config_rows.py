@@ -125,6 +125,13 @@ class HuggingFaceConfig(RowsConfig):
     revision: str | None = None
     """Branch, tag or commit on the hub; name a commit for data that stays the same."""
 
+    @field_validator("path")
+    @classmethod
+    def _is_no_url(cls, path: str) -> str:
+        if ":" in path:
+            raise ValueError("is a name on the hub, such as nlphuji/flickr30k, or a local folder; URLs are not read here")
+        return path
+
     @override
     @classmethod
     def at(cls, name: str, path: str) -> Self | None:

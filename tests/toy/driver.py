@@ -2,7 +2,7 @@
 
 ``driver.py run JOB`` runs one. ``driver.py serve`` reads jobs from its input and forks a process for each, so that
 torch is imported once; every one leads a process group of its own. A job is a JSON object: ``out``, ``overrides``,
-``resume``, ``log``, ``slow`` (seconds that each sync of a file takes more) and ``naive`` (see ``naive.py``).
+``resume``, ``unset``, ``log``, ``slow`` (seconds that each sync of a file takes more) and ``naive`` (see ``naive.py``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ def run(job: dict[str, Any]) -> int:
     resume = job.get("resume")
     try:
         result = start(
-            Path(job["out"]), *job.get("overrides", ()), recipe=None if resume else RECIPE, resume=resume, say=say
+            Path(job["out"]),
+            *job.get("overrides", ()),
+            recipe=None if resume else RECIPE,
+            resume=resume,
+            say=say,
+            unset=job.get("unset", ()),
         )
     except MmxError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -68,6 +68,11 @@ def _check_scheme(pattern: str) -> None:
             f"'{shown(pattern)}' cannot be read: expected a path, or a URL that starts with "
             f"{', '.join(f'{name}://' for name in SCHEMES)}"
         )
+    if found and ":" in urlsplit(pattern).netloc.rpartition("@")[0]:
+        raise ValueError(
+            f"'{shown(pattern)}' has a password in it, which would be kept with each run; put it into the environment "
+            "or a file of your own (~/.netrc for http, ~/.aws for s3)"
+        )
 
 
 def _expand(pattern: str) -> Iterator[str]:

@@ -66,3 +66,10 @@ def test_messages_show_no_secrets() -> None:
     with pytest.raises(ValueError) as refused:
         expand_all(["ftp://user:secret@example.org/a.tar?token=secret"])
     assert "secret" not in str(refused.value)
+
+
+def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValueError, match=r"'https://host/a.tar' has a password in it") as caught:
+        expand_all(["https://me:secret@host/a.tar"])
+    assert "secret" not in str(caught.value)
+    assert expand_all(["https://me@host/{a,b}.tar"]) == ["https://me@host/a.tar", "https://me@host/b.tar"]

@@ -3,13 +3,14 @@
 import random
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mmx.errors import MmxError
 from mmx.run.ledger import Entry
-from mmx_toy.proof import Final, entries, final, lost_and_repeated, starts
+from mmx_toy.proof import Counted, Final, counted, entries, final, lost_and_repeated, skipped, starts
 from mmx_toy.server import Job, launch
 
 STEPS, PER_EPOCH, BATCH = 48, 7, 6
@@ -19,6 +20,19 @@ RECIPE = (
     "evaluators.match.name='toy'",
     "evaluators.match.every=10",
 )
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is trained, in ``STEPS`` steps of ``BATCH`` samples."""
+
+    overrides: tuple[str, ...] = RECIPE
+    unset: tuple[str, ...] = ()
+    per_epoch: int = PER_EPOCH
+    """Steps of an epoch."""
+
+
+TOY = Course()
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,11 @@ class Trial:
     final: Final | None = None
     trouble: str = ""
     """What went wrong, in words."""
+    course: Course = TOY
+    counted: Mapping[str, Counted] = field(default_factory=dict[str, Counted])
+    """Samples by source, summed over all records."""
+    skipped: Sequence[Mapping[str, Any]] = ()
+    """Rows of skipped.jsonl."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +86,18 @@ class Verdict:
     problems: tuple[str, ...]
 
 
-def unbroken(out: Path, naive: str = "") -> Trial:
+def unbroken(out: Path, naive: str = "", course: Course = TOY) -> Trial:
     """Return a run that nobody kills."""
-    trial = Trial(workers=0)
-    job = launch(out, *RECIPE, naive=naive)
+    trial = Trial(workers=0, course=course)
+    job = launch(out, *course.overrides, naive=naive, unset=course.unset)
     _finish(trial, job)
     assert trial.trouble == "", trial.trouble
     return trial
 
 
-def attack(out: Path, workers: int, seed: int, naive: str = "", late: bool = False) -> Trial:
+def attack(
+    out: Path, workers: int, seed: int, naive: str = "", late: bool = False, course: Course = TOY
+) -> Trial:
     """Run once, with two kills: one at any moment, the other at a moment when a checkpoint is written.
 
     Args:
@@ -85,12 +106,13 @@ def attack(out: Path, workers: int, seed: int, naive: str = "", late: bool = Fal
         seed: of the moments.
         naive: which precaution is undone.
         late: whether each kill comes when the run has ended already.
+        course: what is trained.
     """
-    draw, trial = random.Random(seed), Trial(workers)
+    draw, trial = random.Random(seed), Trial(workers, course=course)
     at_save = [True, False]
     draw.shuffle(at_save)
     targets = (draw.randrange(4, STEPS // 2 - 4), draw.randrange(STEPS // 2, STEPS - 6))
-    job = launch(out, *RECIPE, f"data.workers={workers}", naive=naive)
+    job = launch(out, *course.overrides, f"data.workers={workers}", naive=naive, unset=course.unset)
     for target, saving in zip(targets, at_save, strict=True):
         trial.kills.append(_strike(job, STEPS + late if late else target, saving, draw.uniform(0, 0.02)))
         try:
@@ -137,6 +159,7 @@ def _finish(trial: Trial, job: Job) -> None:
         return
     trial.starts = starts(job.run)
     trial.entries, trial.final = entries(job.run), final(job.run)
+    trial.counted, trial.skipped = counted(job.run), skipped(job.run)
     trial.replayed += trial.entries
 
 
@@ -145,7 +168,7 @@ def judge(trials: Sequence[Trial], reference: Trial) -> Verdict:
     kills = [kill for trial in trials for kill in trial.kills]
     restarts = [start for trial in trials for start in trial.starts[1:]]
     problems = [f"run {number}: {trouble}" for number, one in enumerate(trials) for trouble in _faults(one, reference)]
-    counts = [lost_and_repeated(trial.entries, PER_EPOCH, BATCH, STEPS) for trial in trials]
+    counts = [lost_and_repeated(trial.entries, trial.course.per_epoch, BATCH, STEPS) for trial in trials]
     saving, resumed = sum(kill.saving for kill in kills), sum(start > 0 for start in restarts)
     missed = sum(not kill.hit for kill in kills)
     if missed or len(kills) < 2 * len(trials):
@@ -167,5 +190,7 @@ def _faults(trial: Trial, reference: Trial) -> list[str]:
     found += [f"other samples than the unbroken run at steps {samples}"] * bool(samples)
     found += [f"another loss or place at steps {differing}"] * bool(differing)
     found += ["the final state differs"] * (trial.final != reference.final)
-    lost, repeated = lost_and_repeated(trial.entries, PER_EPOCH, BATCH, STEPS)
+    found += [f"other counts by source: {trial.counted}"] * (trial.counted != reference.counted)
+    found += ["other samples are told to be skipped"] * (trial.skipped != reference.skipped)
+    lost, repeated = lost_and_repeated(trial.entries, trial.course.per_epoch, BATCH, STEPS)
     return found + [f"{lost} samples lost, {repeated} repeated"] * bool(lost or repeated)

@@ -13,6 +13,9 @@ from mmx.run.listing import candidates
 from mmx.run.loaded import read_checkpoint
 from mmx.run.manifest import Record
 
+Counted = tuple[int, int]
+"""Samples that were trained on, and skipped."""
+
 
 @dataclass(frozen=True)
 class Final:
@@ -43,6 +46,21 @@ def entries(run: Path) -> list[Entry]:
 def starts(run: Path) -> list[int]:
     """Return the steps that a run started and restarted after, as far as it went on from there."""
     return [row["start"] for row in read_lines(run / "metrics.jsonl") if row["kind"] == "run"]
+
+
+def counted(run: Path) -> dict[str, Counted]:
+    """Return how many samples of each source were trained on and skipped, summed over all records."""
+    found: dict[str, Counted] = {}
+    for row in read_lines(run / "metrics.jsonl"):
+        for source, counts in row.get("sources", {}).items():
+            trained, bad = found.get(source, (0, 0))
+            found[source] = trained + counts["trained"], bad + counts["skipped"]
+    return found
+
+
+def skipped(run: Path) -> list[dict[str, Any]]:
+    """Return what a run tells of each time that a sample was skipped."""
+    return read_lines(run / "skipped.jsonl")
 
 
 def lost_and_repeated(found: Sequence[Entry], per_epoch: int, batch: int, steps: int) -> tuple[int, int]:

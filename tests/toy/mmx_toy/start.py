@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import mmx_local
+import mmx_shards
 from mmx.plugins import Plugins
 from mmx.run import api
 from mmx.run.build import engine_of
@@ -20,8 +21,9 @@ MATCH: Final = ("evaluators.match.name='toy'", "evaluators.match.every=4")
 
 
 def plugins(say: Callable[[str], None] | None = None) -> Plugins:
-    """Return the toy plugin and the local engine, nothing else."""
-    return Plugins({"toy": sys.modules["mmx_toy"], "local": mmx_local}, discover=False, say=say)
+    """Return the toy plugin, the local engine and shards, nothing else."""
+    given = {"toy": sys.modules["mmx_toy"], "local": mmx_local, "shards": mmx_shards}
+    return Plugins(given, discover=False, say=say)
 
 
 def start(
@@ -40,9 +42,11 @@ def start(
     return api.run(prepare(request, say, plugins(say)), say)
 
 
-def sit(out: Path, *overrides: str, say: Callable[[str], None] = lambda message: None) -> tuple[Session, Plugins]:
+def sit(
+    out: Path, *overrides: str, say: Callable[[str], None] = lambda message: None, unset: Sequence[str] = ()
+) -> tuple[Session, Plugins]:
     """Return a new run that is built and not started, for tests that look inside."""
-    request = RunRequest(RECIPE, overrides, out=out, name="run")
+    request = RunRequest(RECIPE, overrides, tuple(unset), out=out, name="run")
     prepared = prepare(request, say, plugins(say))
     registries = prepared.plugins.registries
     built = build_run(prepared.recipe, prepared.plugins, engine_of(prepared.recipe, registries))

@@ -15,8 +15,6 @@ from mmx.shards.index import NAME
 from mmx.shards.roles import Extensions
 from mmx.storage.files import Files
 
-PICTURES = ("jpg", "png")
-
 
 @dataclass(frozen=True)
 class Member:
@@ -54,5 +52,5 @@ def write(path: Path, members: Iterable[Member]) -> None:
 def index(paths: Sequence[Path]) -> Path:
     """Make the index of tars beside them, as ``mmx data index`` does."""
     place = paths[0].parent / NAME
-    build(Files([str(path) for path in paths]), Extensions(PICTURES, "txt"), place, 1)
+    build(Files([str(path) for path in paths]), Extensions(), place, 1)
     return place
