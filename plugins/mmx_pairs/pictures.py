@@ -98,6 +98,8 @@ class Pictures:
             data = self._ahead.take(url)
         except self._bad as error:
             raise BadSampleError(f"{key}: the {what} cannot be had: {error}") from None
+        except _DEAD as error:
+            raise type(error)(f'{error}; with dead_links = "skip" it is a bad sample') from None
         except BadSampleError as error:
             raise BadSampleError(f"{key}: {error}") from None
         return _bounded(data, key, what, largest)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from mmx.config import RemoteTable
-from mmx.errors import DataError
 from mmx.parts.dataset import BadSampleError
 from mmx.storage.failures import MissingError, UnavailableError
 from mmx_pairs import ahead
@@ -101,7 +100,7 @@ def test_one_that_is_missing_is_bad_and_an_outage_is_an_error(server: Server, tm
     dataset.ahead([0, 1, 2])
     with pytest.raises(BadSampleError, match="000000: the picture cannot be had: http://host/gone does not exist"):
         dataset.raw(0)
-    with pytest.raises(DataError, match="HTTP 503"):
+    with pytest.raises(UnavailableError, match='HTTP 503; with dead_links = "skip" it is a bad sample'):
         dataset.raw(1)
     assert dataset.raw(2).image == b"http://host/3"
     assert len(server.asked) == 3
