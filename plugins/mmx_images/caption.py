@@ -1,6 +1,6 @@
 """One caption of a sample, as ids."""
 
-from typing import Final, final
+from typing import final
 
 import torch
 from typing_extensions import override
@@ -12,9 +12,6 @@ from mmx.parts.transform import TextTransform, WordRow
 from mmx_images.configs import CaptionConfig
 from mmx_images.draws import Draws
 
-_KEPT: Final = 10_000
-"""Rows that are remembered: a dataset of a few captions reads them again and again."""
-
 
 @final
 class Caption(TextTransform):
@@ -23,7 +20,6 @@ class Caption(TextTransform):
     def __init__(self, config: CaptionConfig, tokenizer: Tokenizer) -> None:
         self.config = config
         self.tokenizer = tokenizer
-        self.known: dict[str, WordRow] = {}
 
     @override
     def __call__(self, source: "tuple[str, ...] | WordRow", draw: torch.Generator) -> WordRow:
@@ -35,10 +31,5 @@ class Caption(TextTransform):
         text = source[draws.below(len(source))] if self.config.pick == "random" else source[0]
         if self.config.templates:
             text = self.config.templates[draws.below(len(self.config.templates))].replace("{}", text)
-        row = self.known.get(text)
-        if row is None:
-            words = self.tokenizer([text])
-            row = WordRow(words.ids[0], words.mask[0])
-            if len(self.known) < _KEPT:
-                self.known[text] = row
-        return row
+        words = self.tokenizer([text])
+        return WordRow(words.ids[0], words.mask[0])

@@ -1,5 +1,6 @@
 """Data workers, and the budget of samples that may be bad."""
 
+import ctypes
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -18,6 +19,10 @@ from mmx.files import Carried
 
 _JUDGED: Final = 10_000
 """Samples of an epoch by which it is judged, at least: among the first few, one is a large share."""
+_MMAP_THRESHOLD: Final = -3
+"""Its number in glibc's malloc.h."""
+_LARGE: Final = 4 << 20
+"""Bytes: a decoded picture of 1,100 pixels squared, or a batch."""
 _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -122,10 +127,22 @@ def _quiet(worker: int) -> None:
 
     Where it stops while a tensor is handed over, the worker's thread for that would print a traceback by ``excepthook``.
     """
+    _keep_heap_small()
     sys.excepthook = _say_nothing
     for number in _REQUESTS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
+
+
+def _keep_heap_small() -> None:
+    """Give large blocks back to the system when they are freed.
+
+    glibc raises the size from which it does so with each that is freed; then batches and pictures lie on the heap among
+    what stays, and it grows to twice what is in use.
+    """
+    fix = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it, other C libraries do not
+    if fix is not None:
+        fix(_MMAP_THRESHOLD, _LARGE)
 
 
 def _say_nothing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

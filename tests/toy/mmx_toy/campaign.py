@@ -95,9 +95,7 @@ def unbroken(out: Path, naive: str = "", course: Course = TOY) -> Trial:
     return trial
 
 
-def attack(
-    out: Path, workers: int, seed: int, naive: str = "", late: bool = False, course: Course = TOY
-) -> Trial:
+def attack(out: Path, workers: int, seed: int, naive: str = "", late: bool = False, course: Course = TOY) -> Trial:
     """Run once, with two kills: one at any moment, the other at a moment when a checkpoint is written.
 
     Args:

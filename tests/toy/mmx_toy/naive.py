@@ -50,12 +50,12 @@ def _draw_globally() -> None:
 def _in_place(self: checkpoint.Store, step: int, files: Mapping[str, bytes], score: float | None = None) -> Path:
     records = {name: Record.of(data) for name, data in files.items()}
     described = Manifest(format=1, mmx="", step=step, score=score, recipe="", files=records)
-    seen = self.folder / f".tmp-{uuid.uuid4().hex}"  # made only to be seen: so the proof knows that one is written
-    seen.mkdir(parents=True)
     for old in self.folder.glob("step-*"):
         shutil.rmtree(old)
     folder = self.folder / f"step-{step:08d}"
-    folder.mkdir()
+    folder.mkdir(parents=True)
+    seen = self.folder / f".tmp-{uuid.uuid4().hex}"  # made only to be seen: so the proof knows that one is written
+    seen.mkdir()
     for name, data in files.items():
         time.sleep(0.02)  # as with larger weights
         (folder / name).write_bytes(data)

@@ -70,9 +70,7 @@ class Job:
         return [process for process, group, state in _processes() if group == self.process and state != "Z"]
 
 
-def launch(
-    out: Path, *overrides: str, resume: Path | None = None, naive: str = "", unset: Sequence[str] = ()
-) -> Job:
+def launch(out: Path, *overrides: str, resume: Path | None = None, naive: str = "", unset: Sequence[str] = ()) -> Job:
     """Start a run in ``out/run``, or go on with one, in a new Python."""
     job = _job(out, overrides, resume, naive=naive, unset=unset)
     with open(job["log"], "wb") as log:
