@@ -163,7 +163,7 @@ class DatasetConfig(PartConfig):
     embedded: ClassVar[bool] = False
     """Whether it comes with its plugin, so that it can be tried on any machine with no option but its name."""
 
-    keep: KeepTable = KeepTable()
+    keep: KeepTable | None = None
     """Which samples are used: all, if not given."""
 
     @classmethod

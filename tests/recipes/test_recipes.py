@@ -51,7 +51,8 @@ def test_published_recipes_build_at_their_size_and_read_drawings(name: str, para
     said = deep(name, *SMALL)
     assert said == [
         f"model: {parameters} parameters, {parameters} of them trained",
-        "data.train: 5,145 samples, 2 steps of 4; read 8 of 8",
+        "data.train: 5,145 samples; read 8 of 8",
+        "5,145 samples an epoch, 2 steps of 4",
     ]
 
 
@@ -65,11 +66,14 @@ def test_without_data_a_run_says_the_lines_to_add(name: str, option: list[str], 
 
 
 def test_the_lines_for_shards_make_a_recipe(tmp_path: Path) -> None:
-    block = mmx(tmp_path, "run", "clip_l14").stderr.partition("lines:\n\n")[2].partition("\n\nTo try")[0]
-    (tmp_path / "my.toml").write_text(block)
+    said = mmx(tmp_path, "run", "clip_l14").stderr.partition("lines:\n\n")[2].partition("\n\nmmx data inspect PATH")[0]
+    first, *others = said.split("\n\nor\n\n")
+    head = first.partition("\n\n")[0]
+    (tables,) = [table for table in others if '"shards"' in table]
+    (tmp_path / "my.toml").write_text(f"{head}\n\n{tables}")
     assert mmx(tmp_path, "recipe", "check", "my.toml").returncode == 0
     done = mmx(tmp_path, "run", "my.toml")
-    assert done.returncode == 4 and "shard data/00000.tar does not exist" in done.stderr
+    assert done.returncode == 4 and "data.train: data/00000.tar does not exist" in done.stderr
     assert lines(done.stderr)[:3] == ["mmx", "run", "my.toml"]
 
 

@@ -82,9 +82,9 @@ class Kept(Dataset):
         return int(self._indices[index])
 
 
-def kept(dataset: Dataset, keep: KeepTable) -> Dataset:
+def kept(dataset: Dataset, keep: KeepTable | None) -> Dataset:
     """Return a dataset with its filters, itself if there are none."""
-    return dataset if keep == KeepTable() else Kept(dataset, keep)
+    return dataset if keep is None else Kept(dataset, keep)
 
 
 def _columns(dataset: Dataset, keep: KeepTable) -> Columns:

@@ -28,13 +28,12 @@ if TYPE_CHECKING:
     from mmx.kinds import Entry
 
 FILE_SYSTEMS: Final = {
-    "s3fs": "s3://",
-    "gcsfs": "gs://",
-    "adlfs": "az://",
-    "huggingface_hub": "hf://",
-    "aiohttp": "http:// and https://",
+    "s3fs": ("s3://", "mmx[s3]"),
+    "gcsfs": ("gs://", "mmx[gs]"),
+    "adlfs": ("az://", "mmx[az]"),
+    "huggingface_hub": ("hf://", "huggingface_hub"),
 }
-"""Packages that fsspec needs to read URLs, and the URLs."""
+"""Packages that fsspec needs to read URLs, the URLs, and what to install."""
 LAUNCHERS: Final = ("torchrun", "mpirun", "srun")
 
 
@@ -114,7 +113,7 @@ def _engine(entry: Entry) -> Iterator[Finding]:
 def optional() -> Iterator[Finding]:
     """Look for packages that mmx can do without."""
     lines = {package: install(f"mmx[{extra}]") for package, extra in _extras()}
-    lines |= {package: f"for {urls} URLs: {install(package)}" for package, urls in FILE_SYSTEMS.items()}
+    lines |= {package: f"for {urls} URLs: {install(what)}" for package, (urls, what) in FILE_SYSTEMS.items()}
     for package, line in lines.items():
         installed = version(package)
         yield unless(installed != "not installed", "optional packages", package, installed, line)

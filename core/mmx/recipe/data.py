@@ -20,6 +20,7 @@ from mmx.registry import Registries
 TRY: Final = {"data.batch": 4, "train.steps": 2}
 """What is small enough to be tried on any machine."""
 WIDTH: Final = 80
+FINDS: Final = "mmx data inspect PATH says which of these reads what you have, and how."
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def how_to_give(asked: Asked, recipe: Recipe, registries: Registries) -> str:
     blocks: list[str] = []
     if own:
         tables = [_indented(_table(entry)) for entry in own]
-        blocks += [*_where(asked.recipe), "\n\nor\n\n".join(tables)]
+        blocks += [*_where(asked.recipe), "\n\nor\n\n".join(tables), FINDS]
     for entry in shipped:
         blocks += ["\n".join(textwrap.wrap(f'To try it on the dataset "{entry.name}" ({entry.summary}):', WIDTH))]
         blocks += [_indented(_command(asked, recipe, entry))]
