@@ -129,7 +129,9 @@ class HuggingFaceConfig(RowsConfig):
     @classmethod
     def _is_no_url(cls, path: str) -> str:
         if ":" in path:
-            raise ValueError("is a name on the hub, such as nlphuji/flickr30k, or a local folder; URLs are not read here")
+            raise ValueError(
+                "is a name on the hub, such as nlphuji/flickr30k, or a local folder; URLs are not read here"
+            )
         return path
 
     @override

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any, Final, TypeVar, cast
 
 from mmx.data.stored import StoredDataset
 from mmx.errors import DataError
 from mmx.files import Carried
+from mmx.shards.spread import follow
 
 Task = TypeVar("Task")
 Done = TypeVar("Done")
@@ -105,17 +102,8 @@ def _gathered(
 
 def _start(carried: Carried, dataset: StoredDataset, work: Work[Any, Any], done: Synchronized[int]) -> None:
     """Set up a process of the pool."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow()
     _held.update(dataset=dataset, work=work, done=done)
-    threading.Thread(target=_watch, daemon=True).start()
-
-
-def _watch() -> None:
-    """End this process when the one that started it is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _do(task: Any) -> Any:

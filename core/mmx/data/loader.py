@@ -20,9 +20,12 @@ from mmx.files import Carried
 _JUDGED: Final = 10_000
 """Samples of an epoch by which it is judged, at least: among the first few, one is a large share."""
 _MMAP_THRESHOLD: Final = -3
-"""Its number in glibc's malloc.h."""
+_TRIM_THRESHOLD: Final = -1
+"""Their numbers in glibc's malloc.h."""
 _LARGE: Final = 4 << 20
-"""Bytes: a decoded picture of 1,100 pixels squared, or a batch."""
+"""Bytes: a decoded picture of 1,000 pixels squared, or a batch."""
+_SPARE: Final = 64 << 20
+"""Bytes that stay at the end of the heap: each picture would take new pages otherwise."""
 _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -143,6 +146,7 @@ def _keep_heap_small() -> None:
     fix = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it, other C libraries do not
     if fix is not None:
         fix(_MMAP_THRESHOLD, _LARGE)
+        fix(_TRIM_THRESHOLD, _SPARE)
 
 
 def _say_nothing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

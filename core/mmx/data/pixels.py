@@ -1,15 +1,20 @@
 """Pixels as uint8 tensors, and the three ways to make a picture square."""
 
-import numpy as np
+from typing import Final
+
 import torch
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from mmx.data.shared import shared, whole
 from mmx.errors import RecipeError
 from mmx.parts.dataset import BadSampleError
 from mmx.parts.transform import PixelRow, Preprocess
+
+_THINNEST: Final = 16
+"""Times that a side of a picture is the other, at most, before it is cropped."""
 
 
 def preprocess(picture: Image.Image, how: Preprocess) -> UInt8[Tensor, "3 s s"]:
@@ -35,7 +40,7 @@ def pixels_of(source: "Image.Image | PixelRow") -> UInt8[Tensor, "3 h w"]:
     if 0 in source.size:
         raise BadSampleError("the picture has no pixels")
     rgb = source if source.mode == "RGB" else source.convert("RGB")
-    return torch.as_tensor(np.array(rgb)).permute(2, 0, 1)
+    return shared(rgb)
 
 
 def stretch(pixels: UInt8[Tensor, "3 h w"], height: int, width: int) -> UInt8[Tensor, "3 i j"]:
@@ -43,7 +48,10 @@ def stretch(pixels: UInt8[Tensor, "3 h w"], height: int, width: int) -> UInt8[Te
     if pixels.shape[1:] == (height, width):
         return pixels
     # A batch of one in channels-last order takes the fast uint8 path.
-    return functional.interpolate(pixels[None], (height, width), mode="bicubic", antialias=True, align_corners=False)[0]
+    found = functional.interpolate(
+        whole(pixels)[None], (height, width), mode="bicubic", antialias=True, align_corners=False
+    )
+    return found[0, :3]
 
 
 def square(pixels: UInt8[Tensor, "3 h w"], preprocess: Preprocess) -> UInt8[Tensor, "3 s s"]:
@@ -54,6 +62,11 @@ def square(pixels: UInt8[Tensor, "3 h w"], preprocess: Preprocess) -> UInt8[Tens
     height, width = pixels.shape[1:]
     if preprocess.resize == "crop":
         short = min(height, width)
+        # A picture that is thinner than any that shows something would become one of gigabytes on the way.
+        reach = _THINNEST * short
+        top, left = max(0, height - reach) // 2, max(0, width - reach) // 2
+        pixels = pixels[:, top : top + reach, left : left + reach]
+        height, width = pixels.shape[1:]
         resized = stretch(pixels, size * height // short, size * width // short)
         top, left = ((side - size) // 2 for side in resized.shape[1:])
         return resized[:, top : top + size, left : left + size]

@@ -18,7 +18,6 @@ from mmx.data.stages import stage
 from mmx.errors import RecipeError
 from mmx.parts.dataset import MEASURES, BadSampleError, Dataset, Raw, Sample
 
-
 _HUGE: Final = 2**1023
 """JSON has whole numbers that no float can hold."""
 

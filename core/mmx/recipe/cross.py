@@ -50,7 +50,7 @@ def _batch(recipe: Recipe) -> Iterator[Finding]:
 def _mix(recipe: Recipe) -> Iterator[Finding]:
     data = recipe.data
     if data.train is not None and data.sources:
-        yield ("data", "train"), "give either train or sources, not both; where a recipe that this one extends has train: --unset data.train"
+        yield ("data", "train"), "give either train or sources, not both (an extended recipe's: --unset data.train)"
     if data.mix is None:
         return
     if (data.mix.weights is None) == (data.mix.repeat is None):

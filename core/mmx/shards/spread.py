@@ -6,22 +6,20 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Final, TypeVar
+from multiprocessing import connection
+from typing import TypeVar
 
 from mmx.errors import DataError
 
 Done = TypeVar("Done")
-_POLL: Final = 0.5
-"""Seconds between two looks for the parent."""
 
 
 def cores() -> int:
     """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def each(work: Callable[[int], Done], shards: int, workers: int) -> Iterator[Done]:
@@ -35,7 +33,7 @@ def each(work: Callable[[int], Done], shards: int, workers: int) -> Iterator[Don
         yield from map(work, range(shards))
         return
     # Not forked: threads that read URLs would be lost on the way.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start, (os.getpid(),))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), follow)
     try:
         yield from pool.map(work, range(shards))
     except BrokenProcessPool:
@@ -47,13 +45,14 @@ def each(work: Callable[[int], Done], shards: int, workers: int) -> Iterator[Don
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(parent: int) -> None:
+def follow() -> None:
+    """Let this process of a pool end when the one that started it is gone, however it went, and leave Ctrl-C to that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    threading.Thread(target=_watch, daemon=True).start()
 
 
-def _watch(parent: int) -> None:
-    """End this process when the one that started it is gone, however it went."""
-    while os.getppid() == parent:
-        time.sleep(_POLL)
-    os._exit(1)
+def _watch() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

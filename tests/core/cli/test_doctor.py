@@ -76,7 +76,10 @@ def test_a_missing_package_is_shown_with_the_line_that_installs_it(
     done = mmx("doctor")
     assert done.code == 0
     assert "  wandb            note: not installed\n                     pip install 'mmx[wandb]'\n" in done.out
-    assert "  s3fs             note: not installed\n                     for s3:// URLs: pip install 'mmx[s3]'\n" in done.out
+    assert (
+        "  s3fs             note: not installed\n                     for s3:// URLs: pip install 'mmx[s3]'\n"
+        in done.out
+    )
 
 
 def test_rows(mmx: Mmx, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,12 @@ def test_types_in_words() -> None:
         "sources": "list of table",
         "limit": 'whole number or "all"',
     }
-    assert types(throwaway.Mixed) == {"name": "text", "keep": "table", "first": "table of a dataset", "second": "table of a dataset"}
+    assert types(throwaway.Mixed) == {
+        "name": "text",
+        "keep": "table",
+        "first": "table of a dataset",
+        "second": "table of a dataset",
+    }
     assert types(OptimTable)["betas"] == "list of 2: number >= 0 and < 1"
     assert types(OptimTable)["schedule"] == '"cosine" | "linear" | "constant"'
     assert types(CheckpointTable)["keep_best"] == "true or false"

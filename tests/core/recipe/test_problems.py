@@ -83,9 +83,17 @@ def test_the_headline_counts(write: Write, read: Load) -> None:
         ),
         ("[train]\nsteps = 10", "[train]", "r.toml:36: train: give its length"),
         ("steps = 10", "steps = 10\nepochs = 1", "r.toml:38: train.epochs: give either steps or epochs, not both"),
-        ("batch = 8", "batch = 8\nsources.a = {name = \"folder\", path = \"p\"}", "data.train: give either train or sources"),
+        (
+            "batch = 8",
+            'batch = 8\nsources.a = {name = "folder", path = "p"}',
+            "data.train: give either train or sources",
+        ),
         ("batch = 8", "batch = 8\nmix = {}", "data.mix: give one of weights (shares of what is read) and repeat"),
-        ("batch = 8", "batch = 8\nmix = {repeat = {a = 2}}", "data.mix.repeat.a: there is no [data.sources.a] (sources: none)"),
+        (
+            "batch = 8",
+            "batch = 8\nmix = {repeat = {a = 2}}",
+            "data.mix.repeat.a: there is no [data.sources.a] (sources: none)",
+        ),
         ("batch = 8", "batch = 8\nmix = {weights = {a = 0}}", "data.mix.weights.a: should be greater than 0"),
         (
             "[train]",

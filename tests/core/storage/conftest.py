@@ -7,7 +7,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from faulty import FaultyServer
-
 from mmx.config import RemoteTable
 from mmx.storage.files import Files
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faulty import FaultyServer
 
+from faulty import FaultyServer
 from mmx.config import RemoteTable
 from mmx.errors import DataError
 from mmx.storage.cache import BLOCK, Cache, named

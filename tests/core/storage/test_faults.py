@@ -9,8 +9,8 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from faulty import TRANSIENT, Fault, FaultyServer
 
+from faulty import TRANSIENT, Fault, FaultyServer
 from mmx.config import RemoteTable
 from mmx.errors import DataError
 from mmx.storage.background import AT_ONCE

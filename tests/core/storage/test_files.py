@@ -12,8 +12,8 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from faulty import FaultyServer
 
+from faulty import FaultyServer
 from mmx.errors import DataError, MissingPackageError
 from mmx.storage.failures import DeniedError, MissingError
 from mmx.storage.files import Files, fetch
