@@ -127,7 +127,13 @@ def start(toys: Path, out: str, wait: float) -> "subprocess.Popen[str]":
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=_hear,
     )
+
+
+def _hear() -> None:
+    """A script's background ignores Ctrl-C, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def until_some_are_done(out: Path, running: "subprocess.Popen[str]") -> None:

@@ -56,4 +56,4 @@ def test_optional_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(rows)[:3] == ["one", "two", "s3fs"] and not {"mmx", "pytest"} & set(rows)
     assert (rows["two"].state, rows["two"].advice) == ("note", "pip install 'mmx[few]'")
     assert (rows["s3fs"].state, rows["s3fs"].value, rows["s3fs"].advice) == ("ok", "2026.1", "")
-    assert rows["gcsfs"].advice == "for gs:// URLs: pip install gcsfs"
+    assert rows["gcsfs"].advice == "for gs:// URLs: pip install 'mmx[gs]'"
