@@ -86,7 +86,7 @@ class RowsDataset(StoredDataset):
         row, columns, rows, pictures = self._row(index, key)
         texts = texts_of(_cell(row, columns.caption, key), key, columns.caption)
         apart = (columns.image, columns.caption, columns.key)
-        fields = {name: rows.value(cell) for name, cell in row.items() if name not in apart}
+        fields = {name: rows.value(cell) for name, cell in row.items() if name not in apart and cell not in (None, "")}
         return Raw(key, pictures.read(row.get(columns.image), key), texts, fields)
 
     @override

@@ -142,5 +142,6 @@ def _made(
         print_json(plain(found, made, tables))
     elif not quiet:
         print("\n".join(packed_lines(found, made)))
-        for text in tables.values():
-            print(f"\nin a recipe:\n\n{indented(text)}")
+        for pattern, text in tables.items():
+            which = f" ({pattern.removesuffix('-{}.tar')})" if len(tables) > 1 else ""
+            print(f"\nin a recipe{which}:\n\n{indented(text)}")

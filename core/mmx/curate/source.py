@@ -20,7 +20,7 @@ from mmx.recipe.overrides import read_key, read_value
 from mmx.recipe.source import dotted, quote
 from mmx.recipe.write import literal
 from mmx.registry import Registries
-from mmx.storage.urls import shown
+from mmx.storage.urls import expand_all, scheme_of, shown
 
 if TYPE_CHECKING:
     from mmx.data.stored import StoredDataset
@@ -80,6 +80,10 @@ def find(path: str, registries: Registries, name: str | None = None, sets: Seque
         DataError: none reads it; the message has what was looked for, and what is there.
         RecipeError: there is no dataset of that name, or an option is wrong.
     """
+    try:
+        expand_all([path])
+    except ValueError as error:
+        raise RecipeError(str(error)) from None
     asked = list(registries["dataset"]) if name is None else [_named(name, registries)]
     for entry in asked:
         config = cast("type[DatasetConfig]", entry.config).at(entry.name, path)
@@ -157,6 +161,8 @@ def _there(path: str) -> str:
     """Say what is at a path."""
     place = Path(path)
     try:
+        if scheme_of(path) in ("http", "https"):
+            return "is no shard or table by its name, and folders at http cannot be listed: name the files"
         if "://" in path:
             return "cannot be told by its name"
         if place.is_file():

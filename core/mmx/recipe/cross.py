@@ -50,7 +50,10 @@ def _batch(recipe: Recipe) -> Iterator[Finding]:
 def _mix(recipe: Recipe) -> Iterator[Finding]:
     data = recipe.data
     if data.train is not None and data.sources:
-        yield ("data", "train"), "give either train or sources, not both (an extended recipe's: --unset data.train)"
+        yield (
+            ("data", "train"),
+            "give either train or sources, not both; --unset data.train or --unset data.sources takes one out",
+        )
     if data.mix is None:
         return
     if (data.mix.weights is None) == (data.mix.repeat is None):

@@ -13,7 +13,12 @@ from mmx.errors import RecipeError
 from mmx.recipe.bundled import bundled, label
 from mmx.recipe.source import KeyPath, dotted, lines, parse, read_text
 
-INSTEAD: Final[Mapping[KeyPath, str]] = {("train", "steps"): "epochs", ("train", "epochs"): "steps"}
+INSTEAD: Final[Mapping[KeyPath, str]] = {
+    ("train", "steps"): "epochs",
+    ("train", "epochs"): "steps",
+    ("data", "train"): "sources",
+    ("data", "sources"): "train",
+}
 """Keys that stand for each other: whoever sets one over a recipe that has the other replaces it."""
 
 

@@ -16,7 +16,16 @@ from mmx.errors import RecipeError
 from mmx.kinds import KINDS, Entry
 from mmx.recipe.describe import Option, a, options, write
 from mmx.recipe.docstrings import about
-from mmx.recipe.schema import CheckpointTable, DataTable, OptimTable, PreprocessTable, Recipe, TeacherTable, TrainTable
+from mmx.recipe.schema import (
+    CheckpointTable,
+    DataTable,
+    MixTable,
+    OptimTable,
+    PreprocessTable,
+    Recipe,
+    TeacherTable,
+    TrainTable,
+)
 from mmx.recipe.source import dotted, quote
 from mmx.recipe.template import PLACES
 from mmx.registry import Registries
@@ -25,6 +34,7 @@ TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "preprocess": PreprocessTable,
     "teachers": TeacherTable,
     "data": DataTable,
+    "data.mix": MixTable,
     "optim": OptimTable,
     "train": TrainTable,
     "checkpoint": CheckpointTable,

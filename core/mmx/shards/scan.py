@@ -10,7 +10,7 @@ from typing import final
 from mmx.errors import DataError
 from mmx.shards.roles import CAPTION, IMAGE, Extensions, split
 from mmx.shards.rows import Gathered, Rows, joined
-from mmx.shards.tar import Walk
+from mmx.shards.tar import DamagedShardError, Walk
 from mmx.storage.files import Files
 from mmx.storage.urls import shown
 
@@ -46,6 +46,12 @@ class Scan:
             part = self._extensions.part(extension)
             if part is not None:
                 found.add(key, part, (member.offset, member.size))
+        size = files.size(shard)
+        if walk.end > size:
+            raise DamagedShardError(
+                f"shard {name} is cut short: its last member ends at byte {walk.end}, the shard at {size}; build or "
+                "download it again, or leave it out"
+            )
         if not walk.marked:
             self.unmarked.append(name)
         return found.packed()

@@ -62,7 +62,7 @@ def report_lines(reports: Sequence[Report], indexed: bool) -> Iterator[str]:
             "are known to be right"
         )
     wrong = sum(bool(report.wrong) for report in reports)
-    said = f"{wrong} wrong" if wrong else "nothing is wrong"
+    said = f"{wrong} shard{'s' * (wrong > 1)} wrong" if wrong else "nothing is wrong"
     yield f"{_count(len(reports), sum(report.samples for report in reports))}: {said}"
 
 

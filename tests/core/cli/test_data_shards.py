@@ -82,12 +82,12 @@ def test_what_is_wrong_is_exit_code_4(data: Data) -> None:
     done = data("verify", "{0..1}.tar", "--workers", "1")
     assert done.code == 4 and max(map(len, done.out.splitlines())) <= 80
     assert "0.tar                 wrong: is cut short" in done.out and "changed or are gone: 1, 2" in done.out
-    assert done.out.splitlines()[-1] == "2 shards, 4 samples: 1 wrong"
+    assert done.out.splitlines()[-1] == "2 shards, 4 samples: 1 shard wrong"
     document = json.loads(data("verify", ".", "--workers", "1", "--json").out)
     assert (document["ok"], document["indexed"]) == (False, True)
     assert [bool(shard["wrong"]) for shard in document["shards"]] == [True, False]
     quiet = data("verify", ".", "--workers", "1", "--quiet")
-    assert quiet.code == 4 and "1 wrong" in quiet.out
+    assert quiet.code == 4 and "1 shard wrong" in quiet.out
 
 
 def test_without_an_index_it_is_said_what_is_not_found(data: Data) -> None:

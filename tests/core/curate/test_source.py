@@ -52,9 +52,26 @@ def test_nothing_reads_it(registries: Registries, tmp_path: Path) -> None:
 
 
 def test_a_password_is_not_shown(registries: Registries) -> None:
-    with pytest.raises(DataError) as found:
+    with pytest.raises(RecipeError, match=r"'https://host/data.xyz' has a password in it") as found:
         find("https://me:secret@host/data.xyz?token=other", registries)
     assert "secret" not in str(found.value) and "other" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("data/*.tar", "'\\*' is not read; name shards with braces"),
+        ("pipe:cat x", "cannot be read: expected a path, or a URL"),
+    ],
+)
+def test_what_no_dataset_may_read_is_said_as_in_a_recipe(path: str, told: str, registries: Registries) -> None:
+    with pytest.raises(RecipeError, match=told):
+        find(path, registries)
+
+
+def test_a_folder_at_http_cannot_be_listed(registries: Registries) -> None:
+    with pytest.raises(DataError, match="folders at http cannot be listed: name the files"):
+        find("https://host/pairs/", registries)
 
 
 @pytest.mark.parametrize(

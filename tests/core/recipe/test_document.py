@@ -59,6 +59,15 @@ def test_another_engine_replaces_the_whole_table(write: Write, read: Load) -> No
     assert recipe.resolved()["parallel"] == {"engine": "local"}
 
 
+def test_one_dataset_and_several_replace_each_other(write: Write, read: Load) -> None:
+    write("low.toml")
+    own = 'extends = "low.toml"\n[data.sources.a]\nname = "folder"\npath = "p"\n'
+    recipe = read(write("top.toml", text=own))
+    assert recipe.data.train is None and list(recipe.data.sources) == ["a"]
+    back = read(write("back.toml", text='extends = "top.toml"\n[data.train]\nname = "folder"\npath = "q"\n'))
+    assert back.data.train is not None and back.data.sources == {}
+
+
 def test_steps_and_epochs_replace_each_other(write: Write, read: Load) -> None:
     write("low.toml")
     recipe = read(write("top.toml", text='extends = "low.toml"\n[train]\nepochs = 2.0\n'))

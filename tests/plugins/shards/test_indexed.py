@@ -117,6 +117,13 @@ def test_an_index_that_is_named_must_be_there(make: Make, pairs: Members, tmp_pa
     assert Shards(config(path, index=str(tmp_path / "x.index"))).notes() == ()
 
 
+def test_without_an_index_a_shard_that_ends_inside_a_member_is_an_error(make: Make, pairs: Members) -> None:
+    good, cut = make("a.tar", pairs), make("b.tar", pairs)
+    cut.write_bytes(cut.read_bytes()[: 4 * 1024 + 520])
+    with pytest.raises(DataError, match=r"b\.tar is cut short: its last member ends at byte 5120, the shard at 4616"):
+        len(Shards(config(good, cut)))
+
+
 def test_without_an_index_the_notes_say_what_is_not_known(make: Make, pairs: Members) -> None:
     good, cut = make("a.tar", pairs), make("b.tar", pairs)
     cut.write_bytes(cut.read_bytes()[: 4 * 1024])
