@@ -1,8 +1,10 @@
 """Data workers, and the budget of samples that may be bad."""
 
 import ctypes
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ _LARGE: Final = 4 << 20
 """Bytes: a decoded picture of 1,000 pixels squared, or a batch."""
 _SPARE: Final = 64 << 20
 """Bytes that stay at the end of the heap: each picture would take new pages otherwise."""
+_LONGEST: Final = 71
+"""Bytes of that path: macOS allows 103 for a socket's, and multiprocessing adds 32."""
 _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -38,7 +42,15 @@ def stream(
 
     The loader draws its base seed from a generator of its own: the global one must not move when a run resumes.
     Close it to end its workers at once, also one that hangs in a read.
+
+    Raises:
+        DataError: the folder for temporary files has a path that is too long for workers to send what they read.
     """
+    if workers and len(os.fsencode(tempfile.gettempdir())) > _LONGEST:
+        raise DataError(
+            f"data.workers = {workers}: the path of the folder for temporary files, {tempfile.gettempdir()}, has more than "
+            f"{_LONGEST} bytes, too many for the sockets that data workers have in it; set TMPDIR to a shorter one"
+        )
     loader: DataLoader[Any] = DataLoader(
         cast("Any", _Steps(Carried(), reader)),
         batch_sampler=cast("Any", _Plan(order, start, steps, rank, ranks, max(1, workers))),

@@ -61,6 +61,15 @@ def test_the_global_generator_is_left_alone(workers: int) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_path_that_is_too_long_for_sockets_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", f"/tmp/{'x' * 80}")
+    with pytest.raises(
+        DataError, match=r"data.workers = 2: the path of the folder .*xxx, has more than 71 .*set TMPDIR"
+    ):
+        read(2)
+    assert len(read(0, steps=2)) == 2
+
+
 def test_a_reader_can_be_sent_to_a_worker() -> None:
     sent = pickle.loads(pickle.dumps(reader()))
     assert isinstance(sent, Reader) and len(sent) == 44
