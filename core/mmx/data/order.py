@@ -73,6 +73,11 @@ class Order:
             name = given[sizes.index(0)].name
             raise DataError(f"the training dataset{f' {name}' if name else ''} has no samples")
         counts = _shares(given) if weighted else [round(s.amount * n) for s, n in zip(given, sizes, strict=True)]
+        if 0 in counts:
+            short = given[counts.index(0)].name
+            raise DataError(
+                f"data.mix.repeat.{short} is less than half a sample an epoch; raise it, or leave the source out"
+            )
         self._line = Interleave(counts)
         self._shuffles = [Shuffle(source.runs, window, seed_of("source", seed, source.name)) for source in given]
         self._starts = np.cumsum([0, *sizes[:-1]])
@@ -106,9 +111,12 @@ class Order:
             ahead: how many steps later those samples are read that each step names beforehand.
         """
         here = slice(rank * self.batch // ranks, (rank + 1) * self.batch // ranks)
+        known: dict[int, list[Ticket]] = {}  # those named beforehand, until their step comes
         for step in range(start, stop):
-            later = self.tickets(step + ahead)[here] if ahead and step + ahead < stop else ()
-            yield Asked(self.tickets(step)[here], [ticket.index for ticket in later])
+            tickets = known.pop(step, None) or self.tickets(step)[here]
+            if ahead and step + ahead < stop:
+                known[step + ahead] = self.tickets(step + ahead)[here]
+            yield Asked(tickets, [ticket.index for ticket in known.get(step + ahead, ())] if ahead else [])
 
     def _at(self, position: int) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
         """Return samples and passes of the batch that begins at a position of the whole run."""

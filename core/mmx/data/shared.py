@@ -47,8 +47,8 @@ def shared(picture: Image.Image) -> UInt8[Tensor, "3 h w"]:
     outer = _Array.from_address(_pointer(array, b"arrow_array"))
     inner = ctypes.cast(outer.children[0], ctypes.POINTER(_Array)).contents
     size = picture.height * picture.width * _CHANNELS
-    memory = _Memory(size).from_address(inner.buffers[1])
-    memory.owner = array
+    memory = (ctypes.c_uint8 * size).from_address(inner.buffers[1])
+    memory.owner = array  # pyright: ignore[reportAttributeAccessIssue] - the picture lives as long as its pixels
     pixels = torch.frombuffer(memory, dtype=torch.uint8).view(picture.height, picture.width, _CHANNELS)
     return pixels.permute(2, 0, 1)[:3]
 
@@ -58,7 +58,3 @@ def whole(pixels: UInt8[Tensor, "3 h w"]) -> UInt8[Tensor, "c h w"]:
     if pixels.stride(0) == 1 and pixels.stride(2) == _CHANNELS:
         return pixels.as_strided((_CHANNELS, *pixels.shape[1:]), pixels.stride())
     return pixels
-
-
-def _Memory(size: int) -> type:
-    return type("Memory", (ctypes.c_uint8 * size,), {})

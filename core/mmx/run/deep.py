@@ -8,7 +8,7 @@ import torch
 
 from mmx.config import DatasetConfig, EvaluatorConfig, LossConfig
 from mmx.data.mixture import sizes
-from mmx.data.order import Ticket
+from mmx.data.order import Order, Ticket
 from mmx.data.views import Bad, Reader, Row, collate
 from mmx.errors import DataError, MmxError, RecipeError
 from mmx.learn.accumulate import inexact
@@ -48,9 +48,9 @@ def deep_check(recipe: Recipe, document: Document, registries: Registries, say: 
     if objective is not None:
         total, trained = build.parameters_of(objective.model)
         say(f"model: {many(total)} parameters, {many(trained)} of them trained")
-    dataset = _dataset(recipe, registries, objective, found)
-    if objective is not None and read is not None and dataset is not None and not found.problems:
-        rows = found.attempt(("data",), lambda: _rows(recipe, registries, objective, read, dataset, say))
+    data = _data(recipe, registries, objective, found)
+    if objective is not None and read is not None and data is not None and not found.problems:
+        rows = found.attempt(("data",), lambda: _rows(recipe, registries, objective, read, *data, say))
         if rows is not None:
             found.attempt(("losses",), lambda: _forward(objective, collate(rows).batch))
     for name, config in recipe.evaluators.items():
@@ -110,25 +110,33 @@ def _views(recipe: Recipe, losses: Mapping[str, Loss], found: Findings) -> None:
                     found.note(("losses", name, *keys[:1]), text)
 
 
-def _dataset(recipe: Recipe, registries: Registries, objective: Objective | None, found: Findings) -> Dataset | None:
+def _data(
+    recipe: Recipe, registries: Registries, objective: Objective | None, found: Findings
+) -> tuple[Dataset, Order | None] | None:
+    """Build what is trained on and its order; made-up samples, which have none, where the recipe has no data."""
     if not recipe.data.given():
         losses = [] if objective is None else [loss for loss in objective.losses.values() if isinstance(loss, Compare)]
         facts = {pull.view for loss in losses for pull in loss.pulls() if pull.kind == "fact"}
-        return Examples(SAMPLES, sorted(facts))
+        return Examples(SAMPLES, sorted(facts)), None
     where = ("data", "sources") if recipe.data.sources else ("data", "train")
-    return found.attempt(where, lambda: build.training_of(recipe, registries)[0])
+    return found.attempt(where, lambda: build.training_of(recipe, registries))
 
 
 def _rows(
-    recipe: Recipe, registries: Registries, objective: Objective, read: build.Reading, dataset: Dataset, say: Say
+    recipe: Recipe,
+    registries: Registries,
+    objective: Objective,
+    read: build.Reading,
+    dataset: Dataset,
+    order: Order | None,
+    say: Say,
 ) -> list[Row | Bad]:
     """Read the first samples."""
     reader = build.reader_of(recipe, registries, objective, read, dataset)
-    if not recipe.data.given():
+    if order is None:
         rows = [reader[Ticket(index, 0)] for index in range(min(SAMPLES, len(dataset)))]
         say(f"data.train: not given; the losses are computed on {len(rows)} made-up samples")
         return rows
-    _, order = build.training_of(recipe, registries)
     steps = build.steps_of(recipe, order)
     build.schedule_of(recipe, steps)
     rows, start = list[Row | Bad](), 0

@@ -163,6 +163,11 @@ def test_a_weight_that_is_next_to_nothing_is_refused() -> None:
         Order([Source((9,), 1.0, "a"), Source((9,), 1e-9, "b")], 2, 0, weighted=True)
 
 
+def test_a_repetition_that_is_next_to_nothing_is_refused() -> None:
+    with pytest.raises(DataError, match=r"data.mix.repeat.b is less than half a sample an epoch"):
+        Order([Source((9,), 1.0, "a"), Source((9,), 0.01, "b")], 2, 0)
+
+
 @pytest.mark.parametrize("ranks", [2, 3, 6])
 @pytest.mark.parametrize("sources", [44, MIXED])
 def test_ranks_have_equal_consecutive_parts_of_every_step(ranks: int, sources: int | list[Source]) -> None:
