@@ -45,6 +45,7 @@ def test_steps_evaluations_pictures_and_summary_arrive(folder: Folder, fake: Fak
     first, second, evaluation = fake.values()
     assert (first["step"], second["step"]) == (10, 20)
     assert first["train/loss"] == first["loss/contrastive"] == 1.5
+    assert (first["data/own/trained"], first["data/own/skipped"], first["train/slowest"]) == (63, 1, "decode")
     assert (evaluation["step"], evaluation["zero_shot/top1"], evaluation["zero_shot/sample"]) == (20, 0.25, 1)
     (finish,) = fake.calls("finish")
     assert finish["exit_code"] == 0
