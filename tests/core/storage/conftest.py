@@ -12,7 +12,8 @@ from mmx.storage.files import Files
 
 Serve = Callable[..., FaultyServer]
 Away = Callable[..., Files]
-SHORT = {"timeout": 0.3, "patience": 20.0, "cache_gb": 1.0}
+LIMITS = {"timeout": 10.0, "patience": 20.0, "cache_gb": 1.0}
+"""A timeout that a busy machine does not reach by itself; tests of stalls give a short one."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +37,9 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def away(tmp_path: Path) -> Away:
-    """Read URLs with short limits and a cache of the test's own."""
+    """Read URLs with a cache of the test's own."""
 
     def away(*urls: str, **options: float | str) -> Files:
-        return Files(urls, RemoteTable.model_validate({**SHORT, "cache": str(tmp_path / "cache"), **options}))
+        return Files(urls, RemoteTable.model_validate({**LIMITS, "cache": str(tmp_path / "cache"), **options}))
 
     return away
