@@ -45,6 +45,9 @@ def pack(
         Literal["keep", "jpg", "webp", "png"], typer.Option(help="Encode pictures of other formats as this.")
     ] = "keep",
     quality: Annotated[int, typer.Option(metavar="Q", min=1, max=100, help="Of JPEG and WebP that are encoded.")] = 90,
+    shuffle: Annotated[
+        int | None, typer.Option(metavar="SEED", help="Put samples in a random order; if not given, they keep theirs.")
+    ] = None,
     name: Annotated[str, typer.Option(metavar="PATTERN", help="Names of shards; {} is their number.")] = "{}.tar",
     as_: As = None,
     sets: Options = None,
@@ -60,13 +63,14 @@ def pack(
     """
     source = source_of(path, as_, sets, plugin)
     from mmx.curate.picture import Recode
-    from mmx.curate.plan import Part, check_pattern
+    from mmx.curate.plan import Part, check_pattern, order_of
 
     check_pattern(name)
     dataset = source.build()
     options = _options(Recode(size, format, quality), shard_mb, shard_samples, workers)
-    parts = [Part(name, range(len(dataset)))]
-    _made(source, dataset, out, lambda progress: parts, options, {"name": name}, json, quiet)
+    parts = [Part(name, order_of(dataset, shuffle))]
+    asked = {"name": name} if shuffle is None else {"name": name, "shuffle": shuffle}
+    _made(source, dataset, out, lambda progress: parts, options, asked, json, quiet)
 
 
 @guarded

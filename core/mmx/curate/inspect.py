@@ -14,6 +14,7 @@ from mmx.curate.reading import Unread
 from mmx.curate.seen import ALONE, CHUNK, LookTask, Seen, look
 from mmx.curate.source import Source
 from mmx.curate.tokens import Ruler
+from mmx.data.keep import dropped
 from mmx.data.stored import StoredDataset
 from mmx.data.views import Bad
 from mmx.errors import DataError
@@ -62,6 +63,8 @@ class Inspection:
     dataset: str
     table: str
     samples: int
+    left_out: Mapping[str, int]
+    """Samples that filters leave out, by option; all else is of the others."""
     runs: int
     """Runs of samples that are stored together, such as shards."""
     first_key: str
@@ -109,6 +112,7 @@ def inspect(
         dataset=source.config.name,
         table=source.table(),
         samples=count,
+        left_out=dropped(dataset),
         runs=len(dataset.runs()),
         first_key=dataset.key(0),
         last_key=dataset.key(count - 1),

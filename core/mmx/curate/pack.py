@@ -15,6 +15,7 @@ from mmx.curate.pool import each
 from mmx.curate.progress import Progress
 from mmx.curate.shard import ShardTask, write_shard
 from mmx.curate.source import Source
+from mmx.data.keep import dropped
 from mmx.data.stored import StoredDataset
 from mmx.errors import DataError
 
@@ -60,7 +61,7 @@ def pack(
         ]
         before = _write(dataset, tasks, journal, options.workers, progress)
         done = {pattern: [journal.done[name] for name in found] for pattern, found in shards.items()}
-    return Packed(folder, done, keys, before)
+    return Packed(folder, done, keys, before, dropped(dataset))
 
 
 def _write(

@@ -33,6 +33,8 @@ class Packed:
     keys: Keys
     before: int
     """Shards that were done when the command began."""
+    left_out: Mapping[str, int]
+    """Samples that filters left out, by option."""
 
     @property
     def shards(self) -> list[ShardDone]:
@@ -100,6 +102,7 @@ def plain(found: Packed, index: Path, tables: Mapping[str, str]) -> dict[str, An
     return {
         "out": str(found.folder),
         "index": str(index),
+        "left_out": found.left_out,
         "read": found.written + len(found.bad),
         "written": found.written,
         "skipped": [{"key": bad.key, "reason": bad.reason} for bad in found.bad],

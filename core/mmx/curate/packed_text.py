@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmx.curate.packed import Packed
-from mmx.curate.text import bad_lines, rows, size, wrapped
+from mmx.curate.text import bad_lines, left_out_row, rows, size, wrapped
 from mmx.run.wording import counted, percent, printable
 
 
 def packed_lines(found: Packed, index: Path) -> Iterator[str]:
     """Write what was written, and what was not."""
     bytes, bad = sum(shard.bytes for shard in found.shards), found.bad
-    pairs = [("read", f"{found.written + len(bad):,} samples"), ("written", f"{found.written:,}")]
+    pairs = [*left_out_row(found.left_out), ("read", f"{found.written + len(bad):,} samples")]
+    pairs.append(("written", f"{found.written:,}"))
     pairs.append(("skipped", f"{len(bad):,}" + (f", listed in {found.folder / 'skipped.jsonl'}" if bad else "")))
     pairs.append(("shards", f"{len(found.shards):,}, {size(bytes)}"))
     pairs.append(("index", str(index)))

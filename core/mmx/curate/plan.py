@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, cast
+
+import numpy as np
 
 from mmx.curate.keys import Keys
 from mmx.curate.picture import Recode, recoded
 from mmx.curate.reading import Unread, samples
 from mmx.curate.shard import members
 from mmx.curate.source import Source
+from mmx.data.permute import Permutation, seed_of
 from mmx.data.stored import StoredDataset
 from mmx.errors import RecipeError
 from mmx.parts.dataset import Raw
@@ -57,6 +61,14 @@ def check_pattern(pattern: str) -> str:
             f"--name {pattern[:80]}: should be a file name with one {{}} that ends in .tar, such as a-{{}}.tar"
         )
     return pattern
+
+
+def order_of(dataset: StoredDataset, seed: int | None) -> Sequence[int]:
+    """Return all samples, in a random order that depends on the seed only, or in their own if there is none."""
+    count = len(dataset)
+    if seed is None:
+        return range(count)
+    return array("q", Permutation(count, seed_of("pack", seed))(np.arange(count)).tolist())
 
 
 def plan_of(source: Source, dataset: StoredDataset, keys: Keys, options: PackOptions) -> dict[str, Any]:

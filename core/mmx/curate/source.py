@@ -24,6 +24,7 @@ from mmx.storage.urls import expand_all, scheme_of, shown
 
 if TYPE_CHECKING:
     from mmx.data.stored import StoredDataset
+    from mmx.parts.dataset import Dataset
 
 _WIDTH: Final = 76
 """Columns of a line of a recipe; a longer list has a line for each item."""
@@ -53,15 +54,16 @@ class Source:
         return table_of(self.config)
 
     def build(self) -> StoredDataset:
-        """Build the dataset; imports torch.
+        """Build the dataset with its filters; imports torch.
 
         Raises:
-            DataError: it cannot be read, or its pictures are not stored as files.
+            DataError: it cannot be read, its pictures are not stored as files, or the filters leave nothing of it.
         """
+        from mmx.data.keep import kept
         from mmx.data.stored import StoredDataset
         from mmx.run.build import part
 
-        dataset = part(self.registries, "dataset", self.config)
+        dataset = kept(cast("Dataset", part(self.registries, "dataset", self.config)), self.config.keep)
         if not isinstance(dataset, StoredDataset):
             raise DataError(f"the dataset '{self.config.name}' does not store pictures as files, which this needs")
         return dataset
@@ -124,8 +126,6 @@ def _changed(config: DatasetConfig, sets: Sequence[str], registries: Registries)
     options: dict[str, Any] = config.model_dump(mode="json", exclude_unset=True)
     for text in sets:
         _put(options, text)
-    if "keep" in options:
-        raise RecipeError("--set keep: filters hold in a recipe; mmx data reads every sample, so that none is lost")
     try:
         return type(config).model_validate_json(json.dumps({**options, "name": config.name}), context=registries)
     except ValidationError as error:

@@ -17,6 +17,7 @@ from mmx.curate.progress import Progress
 from mmx.curate.reading import Unread
 from mmx.curate.seen import ALONE, CHUNK, LookTask, Seen, look
 from mmx.curate.source import Source
+from mmx.data.keep import dropped
 from mmx.data.stored import StoredDataset
 from mmx.errors import DataError
 
@@ -93,6 +94,8 @@ class Statistics:
     """What all samples come to."""
 
     dataset: str
+    left_out: Mapping[str, int]
+    """Samples that filters leave out, by option; all else is of the others."""
     runs: int
     tally: Tally
     repeated: Mapping[str, Repeated]
@@ -124,7 +127,7 @@ def statistics(source: Source, dataset: StoredDataset, workers: int, progress: P
     marks = np.concatenate(rows)
     marks = marks[np.argsort(marks[:, 0])]
     repeated = {name: _repeated(dataset, marks[:, 0], marks[:, at + 1]) for at, name in enumerate(MARKED)}
-    return Statistics(source.config.name, len(dataset.runs()), tally, repeated)
+    return Statistics(source.config.name, dropped(dataset), len(dataset.runs()), tally, repeated)
 
 
 def kind_of(reason: str) -> str:
@@ -166,6 +169,7 @@ def plain(found: Statistics) -> dict[str, Any]:
     bins = {"shorter": SIDES, "longer": SIDES, "aspect": ASPECTS, "characters": CHARACTERS}
     return {
         "dataset": found.dataset,
+        "left_out": found.left_out,
         "runs": found.runs,
         "samples": tally.samples,
         "good": tally.good,

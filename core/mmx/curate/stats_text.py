@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from mmx.curate.stats import ASPECTS, CHARACTERS, SIDES, Statistics
-from mmx.curate.text import COLUMN, count_text, rows, size, wrapped
+from mmx.curate.text import COLUMN, count_text, left_out_row, rows, size, wrapped
 from mmx.run.wording import many, percent, printable
 
 _BAR: Final = 30
@@ -20,6 +20,7 @@ def statistics_lines(found: Statistics) -> Iterator[str]:
         [
             ("dataset", found.dataset),
             ("samples", count_text(tally.samples, found.runs)),
+            *left_out_row(found.left_out),
             ("good", f"{tally.good:,}"),
             ("bad", f"{tally.samples - tally.good:,} ({percent((tally.samples - tally.good) / tally.samples)})"),
             ("bytes", f"{size(tally.bytes)} in pictures of good samples"),

@@ -38,6 +38,7 @@ def facts(found: Inspection) -> Iterator[tuple[str, str]]:
     good = found.looked_at - len(found.bad)
     yield "dataset", found.dataset
     yield "samples", count_text(found.samples, found.runs)
+    yield from left_out_row(found.left_out)
     yield "keys", f"{found.first_key} to {found.last_key}"
     all_of = found.looked_at == found.samples
     yield "looked at", f"all {found.samples:,}" if all_of else f"{found.looked_at:,} of them, evenly spread"
@@ -63,6 +64,13 @@ def facts(found: Inspection) -> Iterator[tuple[str, str]]:
 def count_text(samples: int, runs: int) -> str:
     """Write how many samples there are, and in how many shards or files."""
     return f"{samples:,} in {runs:,} shards or files" if runs > 1 else f"{samples:,}"
+
+
+def left_out_row(left_out: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Yield how many samples filters leave out, and which; nothing if there are no filters."""
+    if left_out:
+        each = ", ".join(f"keep.{option}: {count:,}" for option, count in left_out.items())
+        yield "left out", f"{sum(left_out.values()):,} ({each})"
 
 
 def spread_text(found: Range) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
 from typing import final
 
@@ -10,16 +11,16 @@ from jaxtyping import Bool, Float64
 from typing_extensions import override
 
 from mmx.config import KeepTable
+from mmx.data.stored import StoredDataset
 from mmx.errors import DataError, RecipeError
-from mmx.parts.dataset import Classes, Dataset, Sample
+from mmx.parts.dataset import Classes, Dataset, Raw, Sample
 
 Columns = Mapping[str, Float64[np.ndarray, " samples"]]
 Test = tuple[str, Bool[np.ndarray, " samples"]]
 """The option, and which samples fail it."""
 
 
-@final
-class Kept(Dataset):
+class Kept(Dataset, ABC):
     """The samples of a dataset that pass its filters, in their order.
 
     ``left_out`` counts the others, each by the first option that it fails. What cannot be measured passes, so that the
@@ -31,7 +32,7 @@ class Kept(Dataset):
     """
 
     def __init__(self, dataset: Dataset, keep: KeepTable) -> None:
-        self.dataset = dataset
+        self._dataset = dataset
         passing = np.ones(len(dataset), bool)
         self.left_out: dict[str, int] = {}
         for option, fails in _tests(_columns(dataset, keep), keep):
@@ -48,33 +49,29 @@ class Kept(Dataset):
 
     @override
     def key(self, index: int) -> str:
-        return self.dataset.key(self._inner(index))
-
-    @override
-    def read(self, index: int) -> Sample:
-        return self.dataset.read(self._inner(index))
+        return self._dataset.key(self._inner(index))
 
     @override
     def classes(self) -> Classes | None:
-        return self.dataset.classes()
+        return self._dataset.classes()
 
     @override
     def runs(self) -> Sequence[int]:
-        ends = np.searchsorted(self._indices, np.cumsum(self.dataset.runs()))
+        ends = np.searchsorted(self._indices, np.cumsum(self._dataset.runs()))
         sizes = np.diff(ends, prepend=0)
         return sizes[sizes > 0].tolist()
 
     @override
     def columns(self, names: Sequence[str]) -> Columns:
-        return {name: column[self._indices] for name, column in self.dataset.columns(names).items()}
+        return {name: column[self._indices] for name, column in self._dataset.columns(names).items()}
 
     @override
     def ahead(self, indices: Sequence[int]) -> None:
-        self.dataset.ahead(self._indices[np.asarray(indices, np.int64)].tolist())
+        self._dataset.ahead(self._indices[np.asarray(indices, np.int64)].tolist())
 
     @override
     def notes(self) -> Sequence[str]:
-        return self.dataset.notes()
+        return self._dataset.notes()
 
     def _inner(self, index: int) -> int:
         if not 0 <= index < len(self):
@@ -82,9 +79,40 @@ class Kept(Dataset):
         return int(self._indices[index])
 
 
+@final
+class _KeptSamples(Kept):
+    @override
+    def read(self, index: int) -> Sample:
+        return self._dataset.read(self._inner(index))
+
+
+@final
+class _KeptFiles(Kept, StoredDataset):
+    def __init__(self, dataset: StoredDataset, keep: KeepTable) -> None:
+        super().__init__(dataset, keep)
+        self._files = dataset
+        self._largest, self._draft = dataset._largest, dataset._draft
+
+    @override
+    def raw(self, index: int) -> Raw:
+        return self._files.raw(self._inner(index))
+
+
 def kept(dataset: Dataset, keep: KeepTable | None) -> Dataset:
-    """Return a dataset with its filters, itself if there are none."""
-    return dataset if keep is None else Kept(dataset, keep)
+    """Return a dataset with its filters, itself if there are none. One that stores files remains one.
+
+    Raises:
+        RecipeError: the dataset has no such number.
+        DataError: no sample is left.
+    """
+    if keep is None:
+        return dataset
+    return _KeptFiles(dataset, keep) if isinstance(dataset, StoredDataset) else _KeptSamples(dataset, keep)
+
+
+def dropped(dataset: Dataset) -> Mapping[str, int]:
+    """Return how many samples each filter of a dataset left out, by its option."""
+    return dataset.left_out if isinstance(dataset, Kept) else {}
 
 
 def _columns(dataset: Dataset, keep: KeepTable) -> Columns:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from typing_extensions import override
 
-from mmx.data.keep import Kept
+from mmx.data.keep import dropped
 from mmx.parts.dataset import BadSampleError, Dataset, Sample
 
 
@@ -79,9 +79,4 @@ def left_out(dataset: Dataset) -> dict[str, int]:
         named = {f"sources.{name}": one for name, one in dataset.sources.items()}
     else:
         named = {"train": dataset}
-    return {
-        f"{key}.keep.{option}": count
-        for key, one in named.items()
-        if isinstance(one, Kept)
-        for option, count in one.left_out.items()
-    }
+    return {f"{key}.keep.{option}": count for key, one in named.items() for option, count in dropped(one).items()}

@@ -72,6 +72,17 @@ def test_pack_and_split(data: Data, toys: Path) -> None:
     assert [part["shards"] for part in parts["parts"]] == ["parts/train-00000.tar", "parts/val-00000.tar"]
 
 
+def test_filters_and_an_order_at_random(data: Data, toys: Path) -> None:
+    keep = ("--set", "keep.min_characters=8", "--workers", 1)
+    for command in (("inspect", toys), ("stats", toys), ("pack", toys, "out", "--shuffle", 3)):
+        done = data(*command, *keep)
+        assert done.exit_code == 0, done.output
+        assert "  left out        10 (keep.min_characters: 10)\n" in done.stdout
+        assert json.loads(data(*command, *keep, "--json").stdout)["left_out"] == {"min_characters": 10}
+    done = data("pack", toys, "out", "--shuffle", 4, *keep)
+    assert done.exit_code == 4 and "shuffle = 3, now 4" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [

@@ -16,9 +16,10 @@ from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from mmx.curate.pack import pack
-from mmx.curate.packed import Packed, index, table
+from mmx.curate.packed import Packed, index, plain, table
+from mmx.curate.packed_text import packed_lines
 from mmx.curate.picture import Recode
-from mmx.curate.plan import PackOptions, Part, check_pattern
+from mmx.curate.plan import PackOptions, Part, check_pattern, order_of
 from mmx.curate.progress import Progress
 from mmx.curate.source import Source, find
 from mmx.errors import DataError, RecipeError
@@ -78,6 +79,31 @@ def test_mmx_reads_what_was_packed(many: Path, source: Find, tmp_path: Path) -> 
     assert where.is_file() and len(again) == 21
     assert again.raw(3).texts == ("thing 3", "object 3") and again.raw(4).texts == ("thing 4",)
     assert again.key(0) == "00000/000"
+
+
+def test_filters_leave_out_before_anything_is_packed(many: Path, source: Find, tmp_path: Path) -> None:
+    done = packed(source(many, "keep.min_characters=8", "keep.fields.score.max=1.5"), tmp_path / "out")
+    assert [sample["__key__"] for sample in read(tmp_path / "out")] == [
+        f"{at:03d}" for at in (0, 3, 6, 9, 10, 12, 13, 14, 15)
+    ]
+    assert done.left_out == {"min_characters": 6, "fields.score": 8}
+    assert 23 == done.written + len(done.bad) + sum(done.left_out.values())
+    assert "  left out        14 (keep.min_characters: 6, keep.fields.score: 8)" in packed_lines(done, tmp_path)
+    assert plain(done, tmp_path, {})["left_out"] == done.left_out
+    with pytest.raises(DataError, match=r"source.keep = .*, now"):
+        packed(source(many, "keep.min_characters=9"), tmp_path / "out")
+
+
+def test_an_order_at_random_depends_on_the_seed_only(many: Path, source: Find, tmp_path: Path) -> None:
+    keys = {}
+    for name, seed in (("own", None), ("first", 1), ("again", 1), ("other", 2)):
+        dataset = source(many).build()
+        parts, options = [Part("{}.tar", order_of(dataset, seed))], PackOptions(shard_samples=5, workers=2)
+        pack(source(many), dataset, tmp_path / name, lambda parts=parts: parts, options, {}, Progress())
+        keys[name] = [sample["__key__"] for sample in read(tmp_path / name)]
+    assert keys["own"] == sorted(keys["own"]) != keys["first"] == keys["again"] != keys["other"]
+    assert set(keys["own"]) == set(keys["first"]) == set(keys["other"])
+    assert digests(tmp_path / "first") == digests(tmp_path / "again")
 
 
 def test_what_was_skipped_is_listed_by_name(many: Path, source: Find, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmx.curate.source import Source, find
+from mmx.data.keep import dropped
 from mmx.errors import DataError, RecipeError
 from mmx.plugins import Plugins
 from mmx.registry import Registries
@@ -99,7 +100,7 @@ def test_a_dataset_that_is_named(
         ("upper=3", "--set upper: should be true or false, not 3; options of the dataset 'toy': .*upper"),
         ("uper=true", "--set uper: unknown option"),
         ("path.x=1", "the key leads nowhere"),
-        ("keep.min_side=3", "filters hold in a recipe"),
+        ("keep.min_side=0", "--set keep.min_side: should be greater than 0"),
         ("upper=[1", "is not a TOML value"),
     ],
 )
@@ -111,3 +112,17 @@ def test_options_that_are_wrong(text: str, told: str, write: Write, source: Find
 def test_options_in_tables(write: Write, source: Find) -> None:
     found = source(write({"key": "a"}), "remote.timeout=3.0", "max_pixels=40")
     assert "remote = { timeout = 3.0 }" in found.table() and found.largest == 40
+
+
+def test_options_may_filter(many: Path, source: Find) -> None:
+    found = source(many, "keep.min_side=30", "keep.fields.score.max=1.9")
+    dataset = found.build()
+    kept = [dataset.key(index) for index in range(len(dataset))]
+    assert kept == [f"{at:03d}" for at in (5, 10, *range(12, 20))], "a picture that cannot be read passes"
+    assert dropped(dataset) == {"min_side": 9, "fields.score": 4}
+    assert dataset.raw(1).key == "010" and dataset.read(1).texts == ("thing 10",)
+    assert "keep = { min_side = 30, fields = { score = { max = 1.9 } } }" in found.table()
+    with pytest.raises(RecipeError, match="no sample has the number 'sharpness'"):
+        source(many, "keep.fields.sharpness.min=1").build()
+    with pytest.raises(DataError, match="keep leaves none of the 23 samples"):
+        source(many, "keep.fields.score.min=100").build()

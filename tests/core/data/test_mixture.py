@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mmx.config import KeepTable
-from mmx.data.keep import Kept
+from mmx.data.keep import kept
 from mmx.data.mixture import Mixture, left_out, sizes
 from mmx.parts.dataset import BadSampleError
 from mmx_toy.configs import Pictures
@@ -46,6 +46,6 @@ def test_what_is_read_ahead_goes_to_its_source(mixture: Mixture, monkeypatch: py
 
 
 def test_what_filters_leave_out_is_counted_by_source(mixture: Mixture) -> None:
-    filtered = Mixture({"a": toys(3), "b": Kept(toys(5), KeepTable(min_characters=6))})
+    filtered = Mixture({"a": toys(3), "b": kept(toys(5), KeepTable(min_characters=6))})
     assert left_out(mixture) == {} and left_out(filtered) == {"sources.b.keep.min_characters": 2}
-    assert left_out(Kept(toys(5), KeepTable(min_characters=6))) == {"train.keep.min_characters": 2}
+    assert left_out(kept(toys(5), KeepTable(min_characters=6))) == {"train.keep.min_characters": 2}

@@ -73,7 +73,24 @@ def test_the_global_generator_plays_no_part_and_is_left_alone() -> None:
 def test_the_order_is_the_same_in_every_version() -> None:
     # A change of these lines breaks resuming runs of earlier versions.
     assert indices(Order(10, 5, 7), 4, 6) == [9, 1, 0, 3, 6, 7, 5, 4, 2, 8]
-    assert indices(Order(MIXED, 8, 7, window=1), 8, 10) == [24, 33, 25, 40, 36, 28, 31, 38, 20, 47, 23, 37, 26, 39, 29, 48]
+    assert indices(Order(MIXED, 8, 7, window=1), 8, 10) == [
+        24,
+        33,
+        25,
+        40,
+        36,
+        28,
+        31,
+        38,
+        20,
+        47,
+        23,
+        37,
+        26,
+        39,
+        29,
+        48,
+    ]
 
 
 def test_places_count_epochs_and_positions() -> None:
