@@ -15,6 +15,7 @@ from mmx.data.captions import texts_of
 from mmx.data.stored import StoredDataset
 from mmx.errors import DataError
 from mmx.parts.dataset import MEASURES, BadSampleError, Raw
+from mmx.storage.urls import shown
 from mmx_pairs.config_rows import RowsConfig
 from mmx_pairs.keys import Keys
 from mmx_pairs.pictures import Pictures
@@ -84,10 +85,17 @@ class RowsDataset(StoredDataset):
     def raw(self, index: int) -> Raw:
         key = self.key(index)
         row, columns, rows, pictures = self._row(index, key)
-        texts = texts_of(_cell(row, columns.caption, key), key, columns.caption)
+        place = rows.place(self._at(index)[1])
+        try:
+            texts = texts_of(_cell(row, columns.caption, key), key, columns.caption)
+            picture = row.get(columns.image)
+            image = pictures.read(picture, key)
+        except BadSampleError as error:
+            raise BadSampleError(f"{error} ({place})") from None
         apart = (columns.image, columns.caption, columns.key)
         fields = {name: rows.value(cell) for name, cell in row.items() if name not in apart and cell not in (None, "")}
-        return Raw(key, pictures.read(row.get(columns.image), key), texts, fields)
+        origin = f"{shown(picture)}, {place}" if isinstance(picture, str) else place
+        return Raw(key, image, texts, fields, origin=origin)
 
     @override
     def runs(self) -> Sequence[int]:

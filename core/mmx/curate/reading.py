@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from mmx.data.stored import StoredDataset
+from mmx.data.stored import StoredDataset, blamed
 from mmx.data.views import Bad
 from mmx.errors import MmxError, PluginError
 from mmx.parts.dataset import BadSampleError, Raw
@@ -45,7 +45,9 @@ def samples(
 def _one(dataset: StoredDataset, index: int, make: Callable[[int, Raw], Made]) -> Made | Unread:
     key = dataset.key(index)
     try:
-        return make(index, dataset.raw(index))
+        raw = dataset.raw(index)
+        with blamed(raw):
+            return make(index, raw)
     except BadSampleError as error:
         return Unread(index, Bad(key, str(error).removeprefix(f"{key}: ")))
     except MmxError:

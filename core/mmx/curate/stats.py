@@ -131,8 +131,9 @@ def statistics(source: Source, dataset: StoredDataset, workers: int, progress: P
 
 
 def kind_of(reason: str) -> str:
-    """Return a reason without numbers and bytes, so that equal ones are counted together."""
-    return re.sub(r"\d+", "N", re.sub(r"""\bb(['"]).*\1""", "...", reason))
+    """Return a reason without numbers, bytes and places, so that equal ones are counted together."""
+    placeless = re.sub(r"( \([^()]*\))+$", "", reason)
+    return re.sub(r"\d+", "N", re.sub(r"""\bb(['"]).*\1""", "...", placeless))
 
 
 def _part(dataset: StoredDataset, task: LookTask, tick: Tick) -> _Part:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from mmx.curate.stats import ASPECTS, CHARACTERS, SIDES, Statistics
-from mmx.curate.text import COLUMN, count_text, left_out_row, rows, size, wrapped
+from mmx.curate.text import COLUMN, MOST_BAD, count_text, left_out_row, more, rows, size, wrapped
 from mmx.run.wording import many, percent, printable
 
 _BAR: Final = 30
@@ -38,9 +38,10 @@ def statistics_lines(found: Statistics) -> Iterator[str]:
     yield from rows((name, _repeated(pair.extra, pair.examples)) for name, pair in found.repeated.items())
     if tally.bad:
         yield "\nbad samples"
-        for reason, count in tally.bad.most_common():
+        for reason, count in tally.bad.most_common(MOST_BAD):
             key = tally.examples[reason][1]
             yield from wrapped(printable(f"{count:,}: {reason} (such as {key})"), "  ", "    ")
+        yield from more(len(tally.bad) - MOST_BAD, "reason")
 
 
 def _repeated(extra: int, examples: Sequence[tuple[str, str]]) -> str:

@@ -13,7 +13,8 @@ from mmx.run.wording import counted, decimal, percent, printable
 WIDTH: Final = 80
 COLUMN: Final = 18
 """Where values start."""
-_MOST_BAD: Final = 10
+MOST_BAD: Final = 10
+"""Lines of bad samples, or of reasons."""
 _MOST_FIELDS: Final = 20
 
 
@@ -23,7 +24,7 @@ def inspection_lines(found: Inspection) -> Iterator[str]:
     if found.fields:
         yield "\nfields"
         yield from rows((name, field_text(field, found.looked_at)) for name, field in _first(found.fields))
-        yield from _more(len(found.fields) - _MOST_FIELDS, "field")
+        yield from more(len(found.fields) - _MOST_FIELDS, "field")
     if found.bad:
         yield "\nbad samples"
         yield from bad_lines(found.bad)
@@ -101,9 +102,9 @@ def size(count: float) -> str:
 
 def bad_lines(bad: Sequence[Bad]) -> Iterator[str]:
     """Write the first samples that cannot be used, and why."""
-    for one in bad[:_MOST_BAD]:
+    for one in bad[:MOST_BAD]:
         yield from wrapped(printable(f"{one.key}: {one.reason}"), "  ", "    ")
-    yield from _more(len(bad) - _MOST_BAD, "bad sample")
+    yield from more(len(bad) - MOST_BAD, "bad sample")
 
 
 def indented(text: str) -> str:
@@ -115,7 +116,8 @@ def _first(fields: Mapping[str, Field]) -> Iterable[tuple[str, Field]]:
     return list(fields.items())[:_MOST_FIELDS]
 
 
-def _more(count: int, noun: str) -> Iterator[str]:
+def more(count: int, noun: str) -> Iterator[str]:
+    """Say how many are not shown, if any."""
     if count > 0:
         yield f"  and {counted(count, noun)} more" if count == 1 else f"  and {count:,} {noun}s more"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, final
 
 import numpy as np
@@ -46,7 +47,7 @@ class StoredDataset(Dataset):
     def read(self, index: int) -> Sample:
         with stage("read"):
             raw = self.raw(index)
-        with stage("decode"):
+        with stage("decode"), blamed(raw):
             image = decode(raw.image, raw.key, self._largest, self._draft)
         return Sample(raw.key, image, raw.texts, {"group": seed_of(*raw.texts), **raw.facts})
 
@@ -69,6 +70,15 @@ class StoredDataset(Dataset):
             numbers = ", ".join(sorted(seen)) or "none"
             raise RecipeError(f"no sample has the number '{unknown[0]}' (numbers there are: {numbers})")
         return found
+
+
+@contextmanager
+def blamed(raw: Raw) -> Generator[None]:
+    """Add where a sample is to what is wrong with it."""
+    try:
+        yield
+    except BadSampleError as error:
+        raise BadSampleError(f"{error} ({raw.origin})" if raw.origin else str(error)) from error
 
 
 def measured(raw: Raw) -> dict[str, float]:

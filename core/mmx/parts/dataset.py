@@ -41,6 +41,8 @@ class Raw:
     """What else is stored with it, as in its JSON or in the columns of its row."""
     facts: Mapping[str, int] = field(default_factory=dict[str, int])
     """As in :class:`Sample`."""
+    origin: str = ""
+    """Where it is, as messages name it, if its key does not tell."""
 
 
 @dataclass(frozen=True)

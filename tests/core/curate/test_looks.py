@@ -137,6 +137,13 @@ def test_stats_are_the_same_with_more_processes(many: Path, source: Find, monkey
 
 def test_reasons_that_differ_in_numbers_only_are_one() -> None:
     assert kind_of("cut short (12 of 34 bytes): b'a\\'b'") == "cut short (N of N bytes): ..."
+    assert kind_of("has 3 bytes (looked in /a) (x.png, line 3 of t.csv)") == "has N bytes"
+
+
+def test_only_the_most_frequent_reasons_are_shown(write: Write, source: Find) -> None:
+    rows = [{"key": f"{at}", "texts": [], "why": "!" * at} for at in range(14)]
+    lines = list(statistics_lines(counted(source(write({"key": "good"}, *rows)))))
+    assert sum("1: has no caption" in line for line in lines) == 10 and lines[-1] == "  and 4 reasons more"
 
 
 @pytest.mark.parametrize("by", ["key", "picture", "caption"])

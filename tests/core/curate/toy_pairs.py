@@ -64,7 +64,7 @@ class Toy(StoredDataset):
         time.sleep(float(os.environ.get("MMX_TOY_WAIT", "0")))
         row = self.rows[index]
         if not row["texts"]:
-            raise BadSampleError(f"{row['key']}: has no caption")
+            raise BadSampleError(f"{row['key']}: has no caption{row.get('why', '')}")
         texts = tuple(text.upper() if self.config.upper else text for text in row["texts"])
         return Raw(row["key"], picture(row), texts, row.get("fields", {}), row.get("facts", {}))
 

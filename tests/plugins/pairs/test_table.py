@@ -106,7 +106,20 @@ def test_a_huge_column_is_read_and_a_huge_caption_refused(pictures: Path, write:
     path = write({"t.csv": f'path,text,more\n0.png,one,"{"x" * 300_000}"\n1.png,"{"y" * (2**20 + 1)}",\n2.png,last,\n'})
     dataset = table(path / "t.csv")
     assert len(dataset.raw(0).fields["more"]) == 300_000
-    assert texts(dataset)[1:] == ["000001: the caption has 1048577 characters, more than 1048576", ("last",)]
+    large = f"000001: the caption has 1048577 characters, more than 1048576 (line 3 of {path}/t.csv)"
+    assert texts(dataset)[1:] == [large, ("last",)]
+
+
+def test_a_bad_sample_names_its_picture_and_line(pictures: Path, write: Write) -> None:
+    path = write({"t.csv": "path,text\n0.png,one\ntorn.png,two\ngone.png,three\n1.png,\n", "torn.png": b"torn"})
+    dataset = table(path / "t.csv")
+    for index, told in (
+        (1, "not a JPEG, PNG, WEBP or GIF picture: .* \\(torn.png, line 3 of .*t.csv\\)"),
+        (2, "the picture gone.png does not exist .* \\(line 4 of .*t.csv\\)"),
+        (3, "the caption is empty \\(line 5 of .*t.csv\\)"),
+    ):
+        with pytest.raises(BadSampleError, match=f"^00000{index}: {told}$"):
+            dataset.read(index)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
