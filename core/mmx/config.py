@@ -190,7 +190,8 @@ class RemoteTable(Table):
     """How requests for data at URLs are made, and what is kept of it."""
 
     timeout: Annotated[float, Field(gt=0)] = 30.0
-    """Seconds that one request, of at most 4 MiB, may take; then it is made again."""
+    """Seconds in which an answer must begin, and each 256 KiB of it must come; of s3, gs, az and hf, 4 MiB. Then it is asked
+    for again."""
     patience: Annotated[float, Field(gt=0)] = 300.0
     """Seconds in which a request that fails is made again, at growing intervals, before the run stops."""
     cache: str | None = None

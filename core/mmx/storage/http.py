@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -21,6 +22,8 @@ _PLAIN: Final = {"Accept-Encoding": "identity"}
 _TAGS: Final = ("ETag", "Last-Modified")
 _NO_HEAD: Final = (400, 401, 403, 405, 501)
 """Answers to HEAD of servers that would answer to GET; signed URLs are often for one method only."""
+_STEADY: Final = 2**18
+"""Bytes of a body after which its deadline is moved on, so that a slow link that many requests share is no outage."""
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
 
 
@@ -65,6 +68,7 @@ class Http(Store):
 
     @override
     async def read(self, url: str, start: int, end: int, facts: Facts, clock: asyncio.Timeout) -> bytes:
+        limit = _left(clock)
         headers = {**_PLAIN, "Range": f"bytes={start}-{end - 1}"}
         async with self._session.get(url, headers=headers) as answer:
             _check(answer, facts)
@@ -72,22 +76,34 @@ class Http(Store):
                 answer.close()
                 raise RangeIgnoredError
             _check_range(answer, start, end)
-            data = await answer.content.readexactly(end - start)
+            data = b"".join([part async for part in _parts(answer, end - start, _STEADY, clock, limit)])
             if await answer.content.read(1):
                 answer.close()
                 raise Failure(UnavailableError, "more bytes than asked for")
             return data
 
     @override
-    async def whole(
-        self, url: str, piece: int, facts: Facts, clock: asyncio.Timeout, limit: float
-    ) -> AsyncIterator[bytes]:
+    async def whole(self, url: str, piece: int, facts: Facts, clock: asyncio.Timeout) -> AsyncIterator[bytes]:
+        limit = _left(clock)
         async with self._session.get(url, headers=_PLAIN) as answer:
             _check(answer, facts)
-            for start in range(0, facts.size, piece):
-                data = await answer.content.readexactly(min(piece, facts.size - start))
-                clock.reschedule(asyncio.get_running_loop().time() + limit)
-                yield data
+            async for part in _parts(answer, facts.size, piece, clock, limit):
+                yield part
+
+
+def _left(clock: asyncio.Timeout) -> float:
+    """Return the seconds until a deadline."""
+    return (clock.when() or math.inf) - asyncio.get_running_loop().time()
+
+
+async def _parts(
+    answer: aiohttp.ClientResponse, size: int, piece: int, clock: asyncio.Timeout, limit: float
+) -> AsyncIterator[bytes]:
+    """Yield so many bytes of a body in pieces, each of which may take ``limit`` seconds."""
+    for start in range(0, size, piece):
+        data = await answer.content.readexactly(min(piece, size - start))
+        clock.reschedule(asyncio.get_running_loop().time() + limit)
+        yield data
 
 
 def _check(answer: aiohttp.ClientResponse, facts: Facts) -> None:

@@ -24,7 +24,7 @@ class Remote:
     """Reads files at URLs. What it keeps track of is touched on the background's loop alone, so that it needs no locks."""
 
     def __init__(self, urls: Sequence[str], remote: RemoteTable) -> None:
-        self._urls, self._limit = urls, remote.timeout
+        self._urls = urls
         self._kept = Kept(Cache.of(remote))
         self._background = background()
         self._persistence = Persistence(remote, self._background.slots)
@@ -142,7 +142,7 @@ class Remote:
 
         async def request(clock: asyncio.Timeout) -> bytes:
             start, found = 0, bytearray()
-            async for data in store.whole(url, BLOCK, facts, clock, self._limit):
+            async for data in store.whole(url, BLOCK, facts, clock):
                 found += Part(file, start, start + len(data)).of(data, wanted.start, wanted.end - wanted.start)
                 await self._kept.put_from(file, name, start, data)
                 start += len(data)

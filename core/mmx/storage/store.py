@@ -37,19 +37,20 @@ class Store(ABC):
     async def read(self, url: str, start: int, end: int, facts: Facts, clock: asyncio.Timeout) -> bytes:
         """Return the bytes from start to end, all of them.
 
+        The deadline is moved on while bytes come, where that can be seen.
+
         Raises:
             RangeIgnoredError: see ``whole``.
         """
 
-    def whole(self, url: str, piece: int, facts: Facts, clock: asyncio.Timeout, limit: float) -> AsyncIterator[bytes]:
+    def whole(self, url: str, piece: int, facts: Facts, clock: asyncio.Timeout) -> AsyncIterator[bytes]:
         """Yield all of a file, from its start, in pieces; for servers that ignore ranges.
 
         Args:
             url: the file.
             piece: bytes of a piece, but for the last.
             facts: what is known of the file.
-            clock: the request's deadline, moved on after each piece.
-            limit: seconds that each piece may take.
+            clock: the request's deadline, moved on after each piece, which may take as long as the first.
         """
         raise RangeIgnoredError
 

@@ -38,6 +38,7 @@ class FaultyServer(ThreadingHTTPServer):
         redirects: Location by name.
         retry_after: seconds that 429 asks for.
         delay: seconds that each request takes.
+        pace: bytes that each request is sent in a second, as on a slow link; 0 is as quickly as may be.
         most: requests that waited through their delay at the same time, at most.
     """
 
@@ -48,7 +49,7 @@ class FaultyServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files, self.redirects = dict(files), dict[str, str]()
         self.faults: tuple[Fault, ...] = TRANSIENT
-        self.rate, self.delay, self.retry_after = 0.0, 0.0, "0"
+        self.rate, self.delay, self.pace, self.retry_after = 0.0, 0.0, 0.0, "0"
         self.only = list[Fault | None]()
         self.sent, self.asked = Counter[str](), list[tuple[str, str, str | None, str | None]]()
         self.ranges = self.lengths = True
@@ -179,22 +180,24 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "headers":
             self._hang()
         elif fault == "trickle":
-            self._trickle(data)
+            self._slowly(data, 64, 0.5)
+            self.close_connection = True
         elif not with_body:
             pass
+        elif self.home.pace:
+            self._slowly(data, 2**16, 2**16 / self.home.pace)
         elif not self.home.lengths:
             self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))
         else:
             self.wfile.write(data[: len(data) // 2] if fault == "cut" else data)
             self.close_connection = fault == "cut"
 
-    def _trickle(self, data: bytes) -> None:
-        for start in range(0, len(data), 64):
-            self.wfile.write(data[start : start + 64])
+    def _slowly(self, data: bytes, piece: int, seconds: float) -> None:
+        for start in range(0, len(data), piece):
+            self.wfile.write(data[start : start + piece])
             self.wfile.flush()
-            if self.home.stopped.wait(0.5):
+            if self.home.stopped.wait(seconds):
                 break
-        self.close_connection = True
 
     def _hang(self) -> None:
         self.home.stopped.wait(60)

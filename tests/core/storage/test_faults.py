@@ -93,6 +93,17 @@ def test_a_stall_is_bounded(serve: Serve, away: Away, fault: Fault) -> None:
     assert 1.0 <= time.monotonic() - began < 10 and server.sent[fault] >= 1
 
 
+def test_a_slow_link_is_no_outage(serve: Serve, away: Away) -> None:
+    data, limit = random.Random(3).randbytes(2 * BLOCK), 1.5
+    server = serve({"a.tar": data})
+    server.pace = BLOCK / (1.5 * limit)
+    files = away(f"{server.address}a.tar", timeout=limit, patience=3.0)
+    files.ahead((0, start, 1) for start in range(0, len(data), BLOCK))
+    began = time.monotonic()
+    assert files.read(0, 0, len(data)) == data and files.retries == 0
+    assert time.monotonic() - began > limit, "each request took longer than a stall may"
+
+
 @pytest.mark.parametrize("fault", ["503", "reset", "cut", "hang"])
 def test_an_outage_is_an_error_after_patience(serve: Serve, away: Away, fault: Fault) -> None:
     server = serve({"a.tar": DATA})
