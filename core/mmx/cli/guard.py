@@ -55,7 +55,7 @@ def _outcome(command: Callable[[], int | None], json: bool) -> int:
 def _fail(kind: str, text: str, code: int, json: bool) -> int:
     if os.environ.get("MMX_DEBUG"):
         traceback.print_exc()
-    place = _place()
+    place = whose()
     if place.rank > 0:
         # One of many that a launcher started: the first may have the same to say, and then it ends them all.
         time.sleep(LATER)
@@ -69,7 +69,8 @@ def _fail(kind: str, text: str, code: int, json: bool) -> int:
     return code
 
 
-def _place() -> Place:
+def whose() -> Place:
+    """Return which process of which job this is; alone, if its variables make no sense."""
     try:
         return find(os.environ)
     except MmxError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
 from mmx.cli import data, doctor, plugins, recipe, run, verify
+from mmx.cli.guard import whose
 from mmx.cli.words import EXIT_CODES, examples
+from mmx.run.leaving import leaving
 
 app = typer.Typer(
     name="mmx",
@@ -58,4 +61,5 @@ def start(
 
 def main() -> None:
     """Run the command line; the process ends with the command's exit code."""
-    app(prog_name="mmx")
+    with leaving() if whose().size > 1 else nullcontext():
+        app(prog_name="mmx")

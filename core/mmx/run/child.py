@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmx.errors import MmxError
+from mmx.run.leaving import leaving
 from mmx.run.place import LATER, find
 from mmx.run.processes import end_with_parent
 from mmx.run.request import RunRequest
@@ -93,4 +94,5 @@ def voice(request: RunRequest, rank: int) -> Callable[[str], None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    with leaving():
+        sys.exit(main(sys.argv[1]))
