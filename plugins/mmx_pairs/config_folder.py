@@ -47,8 +47,12 @@ class FolderConfig(StoredConfig):
     @override
     @classmethod
     def at(cls, name: str, path: str) -> Self | None:
-        """Recognise a local folder that has a picture among its first files, or those of its first folder."""
-        return cls(name=name, folder=path) if os.path.isdir(path) and _has_pictures(path) else None
+        """Recognise a local folder that has a picture among its first files, or those of its first folder.
+
+        Also a URL that can be listed and does not name a file by its extension.
+        """
+        found = _has_pictures(path) if os.path.isdir(path) else _may_be_folder(path)
+        return cls(name=name, folder=path) if found else None
 
     @override
     @classmethod
@@ -66,6 +70,12 @@ class FolderConfig(StoredConfig):
             return ""
         looked = "" if os.path.isabs(self.folder) else f" (looked in {Path.cwd()})"
         return f"{self.folder} is no folder{looked}; name one with pictures and their captions"
+
+
+def _may_be_folder(path: str) -> bool:
+    scheme, _, rest = path.partition("://")
+    listed = scheme.lower() not in ("http", "https", "file")
+    return bool(rest) and listed and not set("{}") & set(path) and "." not in rest.rstrip("/").rpartition("/")[2]
 
 
 def _has_pictures(folder: str) -> bool:

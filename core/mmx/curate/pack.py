@@ -71,7 +71,7 @@ def _write(
     names = [task.path.name for task in tasks]
     left = [task for task in tasks if not journal.finished(task.path.name)]
     total = sum(len(task.indices) for task in tasks)
-    progress.start("shards", total, total - sum(len(task.indices) for task in left))
+    progress.start("packing", total, total - sum(len(task.indices) for task in left))
     _clean(journal.folder)
     try:
         for place, done in each(dataset, write_shard, left, workers, progress.tick):

@@ -211,3 +211,19 @@ def test_a_folder_of_pictures_is_recognised(write: Write, picture: Picture, tmp_
     (tars / "0.tar").write_bytes(b"")
     assert FolderConfig.at("folder", str(tars)) is None
     assert FolderConfig.at("folder", str(path / "deep" / "1.PNG")) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("s3://bucket/photos", True),
+        ("s3://bucket/photos/", True),
+        ("memory://photos", True),
+        ("s3://bucket/photos.parquet", False),
+        ("s3://bucket/{a,b}", False),
+        ("s3://", False),
+        ("https://host/photos", False),
+    ],
+)
+def test_a_folder_at_a_url_is_recognised_by_its_name(url: str, found: bool) -> None:
+    assert (FolderConfig.at("folder", url) is not None) == found
