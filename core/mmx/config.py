@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
@@ -140,6 +141,13 @@ class BoundsTable(Table):
     """At least this."""
     max: float | None = None
     """At most this."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_table(cls, value: object) -> object:
+        if isinstance(value, int | float):
+            raise ValueError(f"should be a table such as {{ min = {value} }}, not {value}")
+        return value
 
 
 class KeepTable(Table):

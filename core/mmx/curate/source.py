@@ -17,6 +17,7 @@ from mmx.errors import DataError, RecipeError
 from mmx.kinds import Entry
 from mmx.recipe.messages import message
 from mmx.recipe.overrides import read_key, read_value
+from mmx.recipe.problems import unknown
 from mmx.recipe.source import dotted, quote
 from mmx.recipe.write import literal
 from mmx.registry import Registries
@@ -130,11 +131,9 @@ def _changed(config: DatasetConfig, sets: Sequence[str], registries: Registries)
         return type(config).model_validate_json(json.dumps({**options, "name": config.name}), context=registries)
     except ValidationError as error:
         wrong = error.errors()[0]
-        keys = ", ".join(key for key in type(config).model_fields if key != "name")
-        what = "unknown option" if wrong["type"] == "extra_forbidden" else message(wrong)
-        raise RecipeError(
-            f"--set {dotted(wrong['loc'])}: {what}; options of the dataset '{config.name}': {keys}"
-        ) from None
+        path, values = ("data", "train", *wrong["loc"]), {"data": {"train": {"name": config.name}}}
+        what = unknown(path, values, registries) if wrong["type"] == "extra_forbidden" else message(wrong)
+        raise RecipeError(f"--set {dotted(wrong['loc'])}: {what}") from None
 
 
 def _put(options: dict[str, Any], text: str) -> None:

@@ -83,7 +83,7 @@ def _explain(path: KeyPath, errors: list[ErrorDetails], document: Document, regi
     text = alternatives([message(details) for details in errors], errors[0]["input"])
     kind = errors[0]["type"]
     if kind == "extra_forbidden":
-        text = _unknown(path, document.values, registries)
+        text = unknown(path, document.values, registries)
     elif kind == "missing":
         text = _missing(path, document.values, registries)
     elif errors[0]["loc"][-1] == "[key]":
@@ -104,7 +104,8 @@ def _locate(loc: Sequence[str | int], values: object, kind: str) -> KeyPath:
     return tuple(path)
 
 
-def _unknown(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
+def unknown(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
+    """Say that there is no such key in a recipe of these values, and which there are."""
     table = table_at(path[:-1], values, registries)
     keys = keys_of(table, path[:-1]) if table else []
     close = difflib.get_close_matches(str(path[-1]), keys, n=1)

@@ -89,7 +89,7 @@ def test_filters_and_an_order_at_random(data: Data, toys: Path) -> None:
         (("inspect", "nothing"), 4, "no dataset reads it"),
         (("pack", "data.toy", "."), 4, "is not empty"),
         (("pack", "data.toy", "out", "--name", "x"), 2, "--name x"),
-        (("pack", "data.toy", "out", "--set", "x=1"), 2, "unknown option"),
+        (("pack", "data.toy", "out", "--set", "x=1"), 2, "unknown key"),
         (("split", "data.toy", "out", "--parts", "a=2"), 2, "--parts"),
         (("inspect", "data.toy", "--html", "no/folder/x.html"), 4, "cannot be written"),
     ],
