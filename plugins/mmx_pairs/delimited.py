@@ -111,6 +111,11 @@ class _Scan:
         for block in self.source.blocks():
             read = self._check(decoder, block, read, final=False)
             self._take(self.rest + block, final=False)
+            if len(self.rest) > LONGEST and b"\n" not in self.rest:
+                raise DataError(
+                    f"table {self.source.name}: line {self.line} is longer than {LONGEST} bytes; expected lines that "
+                    "end with LF or CRLF, not with CR alone"
+                )
         self._check(decoder, b"", read, final=True)
         self._take(self.rest, final=True)
         starts = np.concatenate([*self.starts, np.array([self.offset], dtype=np.int64)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, final
@@ -11,10 +11,11 @@ from typing import Any, Final, final
 from typing_extensions import override
 
 from mmx.data.captions import LARGEST as LARGEST_CAPTION
-from mmx.data.captions import kept, object_from, text_from, texts_from
+from mmx.data.captions import kept, text_from, texts_from
 from mmx.data.stored import StoredDataset
 from mmx.errors import DataError
 from mmx.parts.dataset import BadSampleError, Raw
+from mmx.shards.fields import fields_of
 from mmx.storage.urls import shown
 from mmx_pairs.config_folder import PICTURES, FolderConfig
 from mmx_pairs.listing import files_of, is_local, local_path, objects_of
@@ -87,11 +88,11 @@ class Folder(StoredDataset):
             return kept(text_from(data, key).split("\n"), key)
         return texts_from(data, key, self.config.caption)
 
-    def _fields(self, path: str, entry: Entry, key: str) -> dict[str, Any]:
+    def _fields(self, path: str, entry: Entry, key: str) -> Mapping[str, Any]:
         if entry.json is None:
             return {}
         data = self.pictures.file(f"{path}.{entry.json}", key, "JSON", LARGEST_CAPTION)
-        return object_from(text_from(data, key), key)
+        return fields_of(data)
 
 
 def _entries(config: FolderConfig) -> list[tuple[str, Entry]]:

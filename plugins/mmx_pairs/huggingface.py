@@ -72,8 +72,20 @@ class _Rows(Rows):
         if not columns:
             yield from ({} for _ in range(len(self)))
             return
-        for batch in self.dataset.select_columns(list(columns)).iter(_TOGETHER):
-            yield from (dict(zip(batch, cells, strict=True)) for cells in zip(*batch.values(), strict=True))
+        dataset = self.dataset.select_columns(list(columns))
+        for first in range(0, len(self), _TOGETHER):
+            yield from self._some(dataset, range(first, min(first + _TOGETHER, len(self))))
+
+    def _some(self, dataset: Any, numbers: range) -> list[Row | None]:
+        try:
+            batch = dataset[numbers.start : numbers.stop]
+        except OSError as error:
+            raise DataError(f"{self.name} cannot be read: {error}") from None
+        except Exception:  # as in ``row``: all but the rows that are at fault
+            if len(numbers) == 1:
+                return [None]
+            return [row for number in numbers for row in self._some(dataset, range(number, number + 1))]
+        return [dict(zip(batch, cells, strict=True)) for cells in zip(*batch.values(), strict=True)]
 
 
 def _package() -> Any:

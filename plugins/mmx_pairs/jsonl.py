@@ -10,8 +10,9 @@ from typing import Any, Final, cast, final
 import numpy as np
 from typing_extensions import override
 
+from mmx.errors import DataError
 from mmx.parts.dataset import BadSampleError
-from mmx_pairs.lines import Records, newlines
+from mmx_pairs.lines import LONGEST, Records, newlines
 from mmx_pairs.rows import Row, Rows
 from mmx_pairs.source import Source
 
@@ -59,6 +60,10 @@ class JsonLines(Rows):
             yield None if isinstance(found, str) else found
 
     @override
+    def may_have(self, column: str) -> bool:
+        return True  # later rows may have others than the first ones
+
+    @override
     def place(self, number: int) -> str:
         return f"line {self.records.lines[number]} of {self.name}"
 
@@ -79,6 +84,11 @@ def _records(source: Source) -> Records:
     offset, line, rest = 0, 1, b""
     for block in source.blocks():
         data = rest + block
+        if len(data) > LONGEST and b"\n" not in data:
+            raise DataError(
+                f"table {source.name}: line {line} is longer than {LONGEST} bytes; expected one JSON object a line, not "
+                "one list of all"
+            )
         begins = np.concatenate([[0], newlines(data) + 1])
         _keep(data, begins, starts, lines, offset, line)
         end = int(begins[-1])

@@ -9,10 +9,12 @@ from functools import cached_property
 from typing import Any, Final
 
 from mmx.errors import DataError, RecipeError
+from mmx.recipe.source import quote
 from mmx_pairs.config_rows import RowsConfig
 
 _IMAGE: Final = ("image", "img", "image_path", "filepath", "file_path", "file_name", "filename", "path", "file", "url")
 _CAPTION: Final = ("caption", "captions", "text", "texts", "title")
+_SEPARATORS: Final = ("\t", ";", ",", "|")
 
 Row = Mapping[str, Any]
 
@@ -49,6 +51,10 @@ class Rows(ABC):
             DataError: the table cannot be read.
         """
 
+    def may_have(self, column: str) -> bool:
+        """Say whether a row may have a column."""
+        return column in self.columns
+
     def runs(self) -> Sequence[int]:
         """Return the numbers of rows that are read together, in order."""
         return (len(self),)
@@ -80,6 +86,8 @@ def chosen(columns: Sequence[str], config: RowsConfig, table: str) -> Columns:
     image = config.image or _guessed(columns, _IMAGE, "image", "pictures", table)
     caption = config.caption or _guessed(columns, _CAPTION, "caption", "captions", table)
     for option, name in (("image", image), ("caption", caption), ("key", config.key)):
+        if name is not None and columns.count(name) > 1:
+            raise DataError(f"{table} has two columns '{name}'; name them differently")
         if name is not None and name not in columns:
             raise DataError(f"{table} has no column '{name}', which {option} names (it has: {_listed(columns)})")
     return Columns(image, caption, config.key)
@@ -105,6 +113,12 @@ def _guessed(columns: Sequence[str], names: Sequence[str], option: str, what: st
     if len(fitting) == 1:
         return fitting[0]
     why = f"which of {_listed(fitting)}" if fitting else "which column"
+    separator = next((mark for mark in _SEPARATORS if mark in columns[0]), None) if len(columns) == 1 else None
+    if separator is not None:
+        raise DataError(
+            f"{table} has one column only, {_listed(columns)}: set separator to what is between its columns, such as "
+            f"{quote(separator)}"
+        )
     raise DataError(
         f"{table}: {why} holds the {what} is not clear; set {option} to one of its columns: {_listed(columns)}"
     )

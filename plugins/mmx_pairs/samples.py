@@ -127,7 +127,7 @@ class RowsDataset(StoredDataset):
 
     def _numbers(self, names: Sequence[str]) -> Iterator[dict[str, float]]:
         for _, rows, _ in self.parts:
-            there = [name for name in names if name in rows.columns]
+            there = [name for name in names if rows.may_have(name)]
             for row in rows.scan(there):
                 values = {} if row is None else {name: number_of(rows.value(row.get(name))) for name in there}
                 yield {name: number for name, number in values.items() if number is not None}

@@ -9,7 +9,6 @@ from typing import Final, final
 
 from typing_extensions import override
 
-from mmx.config import RemoteTable
 from mmx.storage.files import Files
 from mmx.storage.urls import shown
 
@@ -19,16 +18,16 @@ BLOCK: Final = 2**22
 
 @final
 class Source:
-    """Reads a file by offset. Open files are neither pickled nor shared with a forked process."""
+    """Reads one of some files by offset. Those that are open are bounded in number, not pickled, and not shared with a
+    forked process."""
 
-    def __init__(self, url: str, remote: RemoteTable) -> None:
-        self.url = url
-        self._files = Files([url], remote)
+    def __init__(self, files: Files, number: int = 0) -> None:
+        self._files, self._number = files, number
 
     @property
     def name(self) -> str:
         """How the file is called in messages."""
-        return shown(self.url)
+        return shown(self._files.urls[self._number])
 
     def read(self, offset: int, size: int) -> bytes:
         """Return bytes, fewer if the file ends before.
@@ -36,7 +35,7 @@ class Source:
         Raises:
             DataError: the file cannot be opened or read.
         """
-        return self._files.read(0, offset, size)
+        return self._files.read(self._number, offset, size)
 
     def size(self) -> int:
         """Return the number of bytes.
@@ -44,7 +43,7 @@ class Source:
         Raises:
             DataError: the file is not there, or does not answer.
         """
-        return self._files.size(0)
+        return self._files.size(self._number)
 
     def blocks(self) -> Iterator[bytes]:
         """Yield all bytes in order.

@@ -10,6 +10,7 @@ from typing import final
 
 from typing_extensions import override
 
+from mmx.storage.files import Files
 from mmx.storage.urls import expand_all, shown
 from mmx_pairs.config_rows import TableConfig
 from mmx_pairs.delimited import Delimited
@@ -38,12 +39,15 @@ class Table(RowsDataset):
             root: Pictures(root, self.config.remote, skip=self.config.dead_links == "skip")
             for root in dict.fromkeys(roots)
         }
-        starts = _starts(urls)
-        return [(starts[url], _rows(url, self.config), pictures[root]) for url, root in zip(urls, roots, strict=True)]
+        starts, files = _starts(urls), Files(urls, self.config.remote)
+        return [
+            (starts[url], _rows(Source(files, number), self.config, url), pictures[root])
+            for number, (url, root) in enumerate(zip(urls, roots, strict=True))
+        ]
 
 
-def _rows(url: str, config: TableConfig) -> Rows:
-    source, format = Source(url, config.remote), config.format_of(url)
+def _rows(source: Source, config: TableConfig, url: str) -> Rows:
+    format = config.format_of(url)
     if format == "parquet":
         return Parquet(source)
     if format == "jsonl":

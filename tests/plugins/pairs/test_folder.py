@@ -77,6 +77,7 @@ def test_captions_and_numbers_in_json(write: Write, picture: Picture) -> None:
     assert refusal(dataset, "2").startswith("2: the caption is not JSON")
     beside = folder(path)
     assert beside.read(0).texts == ("from the text",)
+    assert beside.read(1).texts == ("good",), "as in a tar: damaged JSON has no fields"
     assert beside.columns(["score", "width"])["score"].tolist()[0] == 0.5
 
 

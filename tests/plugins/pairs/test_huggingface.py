@@ -69,6 +69,24 @@ def test_a_saved_dataset(tmp_path: Path, picture: Picture) -> None:
     assert HuggingFaceConfig.at("huggingface", str(tmp_path)) is None
 
 
+def test_a_row_that_cannot_be_read_costs_no_other(tmp_path: Path, picture: Picture) -> None:
+    made([{"bytes": picture(at), "path": None} for at in range(3)]).save_to_disk(str(tmp_path / "saved"))
+    dataset = saved(tmp_path / "saved", picture)
+    rows: Any = dataset.parts[0][1]
+    real = type(rows.dataset).__getitem__
+
+    def torn(held: Any, key: Any) -> Any:
+        if 1 in (range(3)[key] if isinstance(key, slice) else [key]):
+            raise UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "torn")
+        return real(held, key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(rows.dataset), "__getitem__", torn)
+        assert [row and row["score"] for row in rows.scan(["score"])] == [0.0, None, 1.0]
+        with pytest.raises(BadSampleError, match=r"row 1 of .* cannot be read: UnicodeDecodeError"):
+            dataset.raw(1)
+
+
 def test_splits(tmp_path: Path, picture: Picture) -> None:
     one = made([{"bytes": picture(0), "path": None}])
     datasets.DatasetDict({"train": one, "val": one}).save_to_disk(str(tmp_path / "saved"))

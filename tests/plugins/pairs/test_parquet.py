@@ -75,7 +75,7 @@ def test_row_groups_are_read_once_in_order_and_few_are_held(saved: Path, monkeyp
     few = table(saved)
     for index in (0, 1, 2, 0):
         few.raw(index)
-    assert read[3:] == [0, 1, 0] and len(few.parts[0][1]._groups) == 1  # pyright: ignore
+    assert read[3:] == [0, 1, 0] and len(parquet._GROUPS) == 1
 
 
 def test_bytes_and_paths(tmp_path: Path, write: Write, picture: Picture) -> None:
@@ -111,3 +111,47 @@ def test_without_pyarrow(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'mmx\[parquet\]'"):
         len(table(saved))
+
+
+def test_a_cell_that_python_cannot_hold_costs_its_row_alone(tmp_path: Path, picture: Picture) -> None:
+    latin = pa.array([b"one", b"caf\xe9", b"three", b"four"]).view(pa.string())
+    later = pa.array([0, 0, 2**60, 0], pa.int64()).cast(pa.timestamp("ms"))
+    columns = {
+        "image": [picture(at) for at in range(4)],
+        "caption": latin,
+        "seen": later,
+        "score": [0.0, 1.0, 2.0, 3.0],
+    }
+    dataset = table(save(tmp_path / "t.parquet", columns))
+    assert [dataset.read(at).texts for at in (0, 3)] == [("one",), ("four",)]
+    for at, why in ((1, "column caption cannot be read: UnicodeDecodeError"), (2, "column seen cannot be read: ")):
+        with pytest.raises(BadSampleError, match=f"^00000{at}: row {at} of .*t.parquet: {why}"):
+            dataset.raw(at)
+    dataset.ahead([0, 1, 2, 3])
+    rows = list(dataset.parts[0][1].scan(["caption", "score"]))
+    assert [row and row["caption"] for row in rows] == ["one", None, "three", "four"]
+    assert rows[1] is None and dataset.columns(["score"])["score"].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_what_is_held_is_bounded_over_all_tables(
+    tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {"image": [picture(0)] * 4, "caption": ["x" * 1000] * 4}
+    paths = [save(tmp_path / f"{number}.parquet", columns, 4) for number in range(10)]
+    dataset = table(*paths)
+    size = pq.read_table(paths[0]).nbytes
+    monkeypatch.setattr(parquet, "_HELD", 3 * size)
+    for index in range(0, 40, 4):
+        assert dataset.raw(index).texts == ("x" * 1000,)
+        assert sum(held.nbytes for held in parquet._GROUPS.values()) <= 3 * size
+    assert dataset.raw(0).image == picture(0), "another table's group of the same number is not taken for it"
+
+
+def test_two_columns_of_the_name_that_is_read_are_refused(tmp_path: Path, picture: Picture) -> None:
+    twice = pa.table([[picture(0)], ["one"], ["two"], ["a"], ["b"]], names=["image", "caption", "caption", "x", "x"])
+    pq.write_table(twice, tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="has two columns 'caption'"):
+        len(table(tmp_path / "t.parquet", caption="caption"))
+    once = twice.rename_columns(["image", "caption", "title", "x", "x"])
+    pq.write_table(once, tmp_path / "t.parquet")
+    assert table(tmp_path / "t.parquet", caption="caption").raw(0).texts == ("one",)

@@ -9,6 +9,7 @@ import pytest
 
 from mmx.config import RemoteTable
 from mmx.parts.dataset import BadSampleError
+from mmx.storage.files import Files
 from mmx_pairs import source as reading
 from mmx_pairs.delimited import Delimited
 from mmx_pairs.jsonl import JsonLines
@@ -17,7 +18,7 @@ from mmx_pairs.source import Source
 
 
 def delimited(path: Path, separator: str = ",") -> Delimited:
-    return Delimited(Source(str(path), RemoteTable()), separator, quotes=True)
+    return Delimited(Source(Files([str(path)], RemoteTable())), separator, quotes=True)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -59,7 +60,7 @@ def test_a_quote_that_is_never_closed_costs_one_row(
 def test_lines_of_jsonl(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "BLOCK", block)
     (path := tmp_path / "t.jsonl").write_bytes(b'\n{"a": 1}\r\n  \n{"a": 2}\n\n\n{"b": 3}')
-    rows = JsonLines(Source(str(path), RemoteTable()))
+    rows = JsonLines(Source(Files([str(path)], RemoteTable())))
     assert [dict(rows.row(number)) for number in range(len(rows))] == [{"a": 1}, {"a": 2}, {"b": 3}]
     assert [rows.place(number).split(" of ")[0] for number in range(3)] == ["line 2", "line 4", "line 7"]
     assert list(rows.columns) == ["a", "b"]

@@ -1,5 +1,6 @@
 """Pairs in tables, and every way in which a table can be wrong."""
 
+import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -142,9 +143,35 @@ def test_bad_lines_of_jsonl_are_bad_samples(pictures: Path, write: Write) -> Non
     assert "not UTF-8 (byte 30 of the line)" in str(found[3])
 
 
+def test_more_tables_than_files_may_be_open(pictures: Path, write: Write) -> None:
+    path = write({f"{number}.csv": f"path,text\n0.png,{number}\n" for number in range(300)})
+    dataset, before = table(*(path / f"{number}.csv" for number in range(300))), len(os.listdir("/proc/self/fd"))
+    assert [dataset.raw(number).texts for number in range(300)] == [(str(number),) for number in range(300)]
+    assert len(os.listdir("/proc/self/fd")) - before < 150
+
+
+def test_numbers_that_come_late_in_jsonl_are_found(pictures: Path, write: Write) -> None:
+    row = '{"path": "0.png", "text": "one"}\n'
+    dataset = table(write({"t.jsonl": row * 1001 + '{"path": "0.png", "text": "one", "score": 0.5}\n'}) / "t.jsonl")
+    assert dataset.raw(1001).fields == {"score": 0.5}
+    assert dataset.columns(["score"])["score"][-1] == 0.5 and np.isnan(dataset.columns(["score"])["score"][0])
+
+
+def test_a_file_without_lines_is_refused_early(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmx_pairs.jsonl.LONGEST", 2**20)
+    monkeypatch.setattr("mmx_pairs.delimited.LONGEST", 2**20)
+    monkeypatch.setattr("mmx_pairs.source.BLOCK", 2**18)
+    rows = '{"path": "0.png", "text": "one"}, ' * 60_000
+    with pytest.raises(DataError, match=r"line 2 is longer than 1048576 bytes; expected one JSON object a line"):
+        len(table(write({"t.jsonl": f"{{}}\n[{rows}]"}) / "t.jsonl"))
+    with pytest.raises(DataError, match=r"line 1 is longer than 1048576 bytes; expected lines that end with LF"):
+        len(table(write({"t.csv": "path,text\r" + "0.png,one\r" * 200_000}) / "t.csv"))
+
+
 @pytest.mark.parametrize(
     ("header", "options", "why"),
     [
+        ("path\ttext", {}, r"has one column only, 'path.text': set separator to .*, such as \"\\t\""),
         ("a,b", {}, r"which column holds the pictures is not clear; set image to one of its columns: 'a', 'b'"),
         ("path,url,text", {}, r"which of 'path', 'url' holds the pictures is not clear; set image"),
         ("path,caption,text", {}, r"which of 'caption', 'text' holds the captions is not clear; set caption"),
