@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final, final
 
 from mmx.config import RemoteTable
-from mmx.parts.dataset import BadSampleError
-from mmx.storage.files import Files
-from mmx.storage.urls import shown
+from mmx.storage.files import fetch
+from mmx.storage.urls import scheme_of
 from mmx_pairs.local import LARGEST
 
 _THREADS: Final = 16
@@ -35,15 +34,16 @@ class _Fetch:
 class Ahead:
     """Fetches URLs in threads of its own. They are neither pickled nor shared with a forked process."""
 
-    def __init__(self, remote: RemoteTable) -> None:
-        self.remote = remote
+    def __init__(self, remote: RemoteTable, skip: bool = False) -> None:
+        """Take how URLs are read, and whether one that is dead costs its sample alone, so that it need not be certain."""
+        self.remote, self.skip = remote, skip
         self._reset()
 
-    def __getstate__(self) -> RemoteTable:
-        return self.remote
+    def __getstate__(self) -> tuple[RemoteTable, bool]:
+        return self.remote, self.skip
 
-    def __setstate__(self, remote: RemoteTable) -> None:
-        self.__init__(remote)
+    def __setstate__(self, state: tuple[RemoteTable, bool]) -> None:
+        self.__init__(*state)
 
     def begin(self, urls: Iterable[str]) -> None:
         """Take note of URLs to fetch; those beyond the bound are fetched when they are asked for."""
@@ -59,7 +59,7 @@ class Ahead:
         """Return what is at a URL, and forget it.
 
         Raises:
-            BadSampleError: it is too large.
+            LargeError: it is too large.
             MissingError: there is nothing.
             DataError: it cannot be fetched.
         """
@@ -68,7 +68,7 @@ class Ahead:
             fetch = self._fetches.pop(url, None)
             begun = fetch is not None and fetch.begun
         if fetch is None or not begun:  # here, not behind all that waits
-            return _get(url, self.remote)
+            return _get(url, self.remote, self.skip)
         fetch.done.wait()
         with self._change:
             self._held -= len(fetch.data)
@@ -108,7 +108,7 @@ class Ahead:
         while True:
             fetch = self._next()
             try:
-                fetch.data = _get(fetch.url, self.remote)
+                fetch.data = _get(fetch.url, self.remote, self.skip)
             except Exception as error:  # it is raised where the picture is asked for
                 fetch.error = error
             with self._change:
@@ -126,9 +126,9 @@ class Ahead:
                 self._change.wait()
 
 
-def _get(url: str, remote: RemoteTable) -> bytes:
-    files = Files((url,), remote)
-    size = files.size(0)
-    if size > LARGEST:
-        raise BadSampleError(f"{shown(url)} has {size} bytes, more than {LARGEST}")
-    return files.read(0, 0, size)
+def _get(url: str, remote: RemoteTable, skip: bool) -> bytes:
+    if scheme_of(url) not in ("http", "https"):
+        return fetch(url, remote, LARGEST)
+    from mmx.storage import once
+
+    return once.get(url, remote, LARGEST, skip)

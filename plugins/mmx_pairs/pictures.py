@@ -10,13 +10,21 @@ from urllib.parse import unquote, urlsplit
 
 from mmx.config import RemoteTable
 from mmx.parts.dataset import BadSampleError
-from mmx.storage.failures import DeniedError, MissingError, UnavailableError, UnreachableError
-from mmx.storage.urls import SCHEMES, shown
+from mmx.storage.failures import (
+    ChangedError,
+    DeniedError,
+    LargeError,
+    MissingError,
+    UnavailableError,
+    UnreachableError,
+)
+from mmx.storage.urls import SCHEMES, is_malformed, shown
 from mmx_pairs.ahead import Ahead
 from mmx_pairs.listing import is_local, local_path
 from mmx_pairs.local import LARGEST, inside, read_inside
 
-_DEAD: Final = (DeniedError, UnavailableError, UnreachableError)
+_DEAD: Final = (DeniedError, UnavailableError, UnreachableError, ChangedError)
+_BAD: Final = (MissingError, LargeError)
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 
 
@@ -31,13 +39,13 @@ class Pictures:
             root: the folder or URL.
             remote: how URLs are read.
             cache: a folder besides, whose absolute paths are read.
-            skip: whether a URL that refuses or does not answer costs its sample alone.
+            skip: whether a URL that refuses, does not answer or changes costs its sample alone.
         """
         self.local = is_local(root)
         self.root = local_path(root) if self.local else root.rstrip("/")
         self._cache = None if cache is None else local_path(cache)
-        self._ahead = Ahead(remote)
-        self._bad = (MissingError, *_DEAD) if skip else (MissingError,)
+        self._ahead = Ahead(remote, skip)
+        self._bad = (*_BAD, *_DEAD) if skip else _BAD
 
     def read(self, cell: object, key: str) -> bytes:
         """Return the picture file that a cell of a table holds or names.
@@ -100,8 +108,6 @@ class Pictures:
             raise BadSampleError(f"{key}: the {what} cannot be had: {error}") from None
         except _DEAD as error:
             raise type(error)(f'{error}; with dead_links = "skip" it is a bad sample') from None
-        except BadSampleError as error:
-            raise BadSampleError(f"{key}: {error}") from None
         return _bounded(data, key, what, largest)
 
 
@@ -124,7 +130,7 @@ def _refusal(cell: str) -> str:
         return ""
     if "::" in cell or found[1].lower() not in SCHEMES or not cell.startswith("//", found.end()):
         return f"is not read: expected a path, or a URL that starts with {', '.join(f'{name}://' for name in SCHEMES)}"
-    return ""
+    return "is no valid URL" if is_malformed(cell) else ""
 
 
 def _leaves(path: str) -> bool:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -16,14 +14,12 @@ from typing import Final, final
 
 from mmx.config import RemoteTable
 from mmx.errors import DataError
+from mmx.storage.room import NEW, Room
 
 BLOCK: Final = 4 * 2**20
 """Bytes of a block; only the last one of a file is shorter."""
 _PIECE: Final = 2**16
 """Bytes that have a checksum of their own, so that a small read need not check its whole block."""
-_OURS: Final = re.compile(r"[0-9a-f]{64}")
-_NEW: Final = "new-"
-_ABANDONED: Final = 3600.0
 _FRESH: Final = 60.0
 """Seconds within which a block's time of last use is not written again."""
 
@@ -39,7 +35,7 @@ class Cache:
     def __init__(self, folder: Path, limit: int) -> None:
         self.limit = limit
         self._folder = folder / "blocks"
-        self._unchecked = limit
+        self._room = Room(str(self._folder), limit)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -50,7 +46,7 @@ class Cache:
 
     @classmethod
     def of(cls, remote: RemoteTable) -> Cache | None:
-        """Return the cache that a recipe asks for, None if it keeps nothing.
+        """Return the cache that a recipe asks for, None if it keeps nothing. A process has one of each folder and limit.
 
         Raises:
             DataError: its folder cannot be made.
@@ -58,7 +54,8 @@ class Cache:
         if not remote.cache_gb:
             return None
         folder = Path("~/.cache/mmx") if remote.cache is None else Path(remote.cache)
-        return cls(folder.expanduser(), int(remote.cache_gb * 1e9))
+        place = (folder.expanduser().absolute(), int(remote.cache_gb * 1e9))
+        return _CACHES.get(place) or _CACHES.setdefault(place, cls(*place))
 
     def holds(self, name: str, block: int, length: int) -> bool:
         """Say whether a block is there, without checking its bytes."""
@@ -77,6 +74,8 @@ class Cache:
             start: first byte that is wanted, from the block's start.
             end: byte after the last one.
         """
+        if start >= end:
+            return b""
         path = self._path(name, block)
         try:
             number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -95,11 +94,19 @@ class Cache:
                 os.unlink(path)
         return data
 
+    def all_of(self, name: str, block: int) -> bytes | None:
+        """Return all of a block whose length is not known, None if it is not there. One that is damaged is deleted."""
+        try:
+            stored = os.stat(self._path(name, block)).st_size
+        except OSError:
+            return None
+        length = stored - 4 * -(-stored // (_PIECE + 4))
+        return self.read(name, block, length, 0, length)
+
     def store(self, name: str, block: int, data: bytes) -> bool:
         """Keep a block; say whether that worked. A full disk is no reason to stop: the data itself is there."""
         try:
-            os.makedirs(self._folder / name, mode=0o700, exist_ok=True)
-            number, new = tempfile.mkstemp(prefix=_NEW, dir=self._folder / name)
+            number, new = self._begin(name)
         except OSError:
             return False
         try:
@@ -111,53 +118,30 @@ class Cache:
             with suppress(OSError):
                 os.unlink(new)
             return False
-        self._make_room(_stored(len(data)))
+        self._room.take(_stored(len(data)))
         return True
+
+    def _begin(self, name: str) -> tuple[int, str]:
+        """Open a new file in a file's folder, which another process may delete until there is one in it."""
+        folder = self._folder / name
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        try:
+            return tempfile.mkstemp(prefix=NEW, dir=folder)
+        except FileNotFoundError:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            return tempfile.mkstemp(prefix=NEW, dir=folder)
 
     def _path(self, name: str, block: int) -> str:
         return f"{self._folder}/{name}/{block}"
 
-    def _make_room(self, added: int) -> None:
-        """Delete what was not used for longest. The folder is looked through now and then only if it may be large."""
-        self._unchecked += added
-        if self._unchecked < self.limit / 128:
-            return
-        self._unchecked = 0
-        found = sorted(self._files())
-        total = sum(size for _, size, _ in found)
-        if total <= self.limit:
-            return
-        for _, size, path in found:
-            with suppress(OSError):  # another process was faster
-                os.unlink(path)
-            total -= size
-            if total <= self.limit * 7 / 8:
-                return
 
-    def _files(self) -> Iterator[tuple[float, int, str]]:
-        """Yield time of last use, size and path of each block; what dead processes began to write is oldest of all."""
-        for folder in _entries(str(self._folder)):
-            if not _OURS.fullmatch(folder.name):
-                continue
-            for entry in _entries(folder.path):
-                with suppress(OSError):
-                    facts = entry.stat(follow_symlinks=False)
-                    began = entry.name.startswith(_NEW)
-                    if entry.name.isdigit() or (began and time() - facts.st_mtime > _ABANDONED):
-                        yield 0.0 if began else facts.st_mtime, facts.st_size, entry.path
+_CACHES: Final[dict[tuple[Path, int], Cache]] = {}
+os.register_at_fork(after_in_child=_CACHES.clear)  # a lock of one may be held by a thread that is not there
 
 
 def named(*facts: object) -> str:
     """Return the name of a file's folder, which tells nothing of its URL."""
-    return sha256("\n".join(map(str, facts)).encode()).hexdigest()
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError:
-        return []
+    return sha256("\n".join(map(str, facts)).encode(errors="surrogatepass")).hexdigest()
 
 
 def _stored(length: int) -> int:

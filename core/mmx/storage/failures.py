@@ -34,6 +34,10 @@ class ChangedError(DataError):
     """The file is not the one it was when it was first looked at."""
 
 
+class LargeError(DataError):
+    """The file has more bytes than are read."""
+
+
 @final
 class Failure(Exception):
     """One request that failed.
@@ -58,6 +62,7 @@ _CREDENTIALS: Final = ("NoCredentialsError", "PartialCredentialsError", "Credent
 _CUT: Final = ("ClientPayloadError", "IncompleteReadError", "IncompleteRead", "RemoteProtocolError")
 _GARBLED: Final = ("BadHttpMessage", "InvalidHeader", "BadStatusLine")
 """What aiohttp found wrong in an answer that is not HTTP; it gives it the status 400, which no server sent."""
+_NAMELESS: Final = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _HOPELESS: Final = (TypeError, ValueError, LookupError, AttributeError, NotImplementedError)
 
 
@@ -91,8 +96,22 @@ def of_error(error: Exception) -> Failure:
     return Failure(UnavailableError, type(error).__name__, final=isinstance(error, _HOPELESS))
 
 
+def is_unknown_host(error: Exception) -> bool:
+    """Say whether DNS answered that there is no such host, as it also does where a machine's own network is down."""
+    return any(isinstance(link, socket.gaierror) and link.errno in _NAMELESS for link in _chain(error))
+
+
+def _is_of_host(error: BaseException) -> bool:
+    """Say whether a host has a name that DNS cannot be asked for."""
+    return type(error) is UnicodeError or getattr(error, "encoding", "") == "idna"
+
+
 def _of_link(error: BaseException) -> Failure | None:
     names = _names(error)
+    if "RedirectClientError" in names or "TooManyRedirects" in names:
+        return Failure(UnavailableError, "it redirects in a loop, or to what is no URL", final=True)
+    if "InvalidURL" in names or _is_of_host(error):
+        return Failure(MissingError, "that is no valid URL", final=True)
     if isinstance(error, ssl.SSLCertVerificationError):
         return Failure(UnreachableError, "its TLS certificate is not trusted", final=True)
     if isinstance(error, ssl.SSLError):

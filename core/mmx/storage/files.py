@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final, final
 
 from mmx.config import RemoteTable
 from mmx.storage.local import Local
-from mmx.storage.urls import scheme_of
+from mmx.storage.urls import scheme_of, shown
 
 if TYPE_CHECKING:
     from mmx.storage.remote import Remote
 
 _AS_DEFAULT: Final = RemoteTable()
+_SMALL: Final = 2**30
 
 
 @final
@@ -100,14 +101,25 @@ class Files:
         return self._remote
 
 
-def fetch(url: str, remote: RemoteTable = _AS_DEFAULT) -> bytes:
+def fetch(url: str, remote: RemoteTable = _AS_DEFAULT, most: int = _SMALL) -> bytes:
     """Return all of a small file.
 
+    Args:
+        url: its path or URL.
+        remote: how it is read if it is at a URL.
+        most: bytes that it may have.
+
     Raises:
+        LargeError: it has more.
         DataError: it cannot be read.
     """
+    from mmx.storage.failures import LargeError
+
     files = Files((url,), remote)
-    return files.read(0, 0, files.size(0))
+    size = files.size(0)
+    if size > most:
+        raise LargeError(f"{shown(url)} has {size} bytes; expected {most} at most")
+    return files.read(0, 0, size)
 
 
 def _path(url: str) -> str:

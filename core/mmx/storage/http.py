@@ -14,12 +14,13 @@ import aiohttp
 from typing_extensions import override
 
 from mmx.errors import DataError
-from mmx.storage.failures import ChangedError, Failure, UnavailableError, UnreachableError, of_status
+from mmx.storage.failures import ChangedError, Failure, LargeError, UnavailableError, UnreachableError, of_status
 from mmx.storage.store import Facts, RangeIgnoredError, Store
 from mmx.storage.urls import shown
 
 _PLAIN: Final = {"Accept-Encoding": "identity"}
 _TAGS: Final = ("ETag", "Last-Modified")
+_CONDITIONS: Final = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
 _NO_HEAD: Final = (400, 401, 403, 405, 501)
 """Answers to HEAD of servers that would answer to GET; signed URLs are often for one method only."""
 _STEADY: Final = 2**18
@@ -90,6 +91,33 @@ class Http(Store):
             async for part in _parts(answer, facts.size, piece, clock, limit):
                 yield part
 
+    async def all_of(self, url: str, most: int, tag: str, clock: asyncio.Timeout) -> tuple[bytes, str] | None:
+        """Return all of a file and its tag, empty if it must not be kept; None if the tag is still that of what is kept.
+
+        Args:
+            url: the file.
+            most: bytes that it may have.
+            tag: that of what is kept, empty if nothing is.
+            clock: the request's deadline, moved on while bytes come.
+
+        Raises:
+            LargeError: it has more bytes.
+        """
+        limit, (name, _, value) = _left(clock), tag.partition(" ")
+        headers = {**_PLAIN, _CONDITIONS[name]: value} if tag else _PLAIN
+        async with self._session.get(url, headers=headers) as answer:
+            if answer.status == 304 and tag:
+                return None
+            if answer.status != 200:
+                raise _failure(answer)
+            data = await _bounded(answer, most, clock, limit)
+            if data is None:
+                answer.close()
+                raise LargeError(f"{shown(url)} has more than {most} bytes")
+            ends = answer.content_length is not None or "Transfer-Encoding" in answer.headers
+            tag = _tag(answer)
+            return data, tag if ends and tag.isascii() else ""
+
 
 def _left(clock: asyncio.Timeout) -> float:
     """Return the seconds until a deadline."""
@@ -104,6 +132,19 @@ async def _parts(
         data = await answer.content.readexactly(min(piece, size - start))
         clock.reschedule(asyncio.get_running_loop().time() + limit)
         yield data
+
+
+async def _bounded(answer: aiohttp.ClientResponse, most: int, clock: asyncio.Timeout, limit: float) -> bytes | None:
+    """Return a body, whose length need not be known, None if it has more bytes than ``most``."""
+    data = bytearray()
+    while max(len(data), answer.content_length or 0) <= most:
+        try:
+            data += await answer.content.readexactly(_STEADY)
+        except asyncio.IncompleteReadError as end:  # of the file: aiohttp calls a body that was cut something else
+            data += end.partial
+            return bytes(data) if len(data) <= most else None
+        clock.reschedule(asyncio.get_running_loop().time() + limit)
+    return None
 
 
 def _check(answer: aiohttp.ClientResponse, facts: Facts) -> None:

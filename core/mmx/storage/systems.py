@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from threading import Lock
 from time import monotonic
 from typing import Any, Final, cast, final
 
@@ -14,9 +13,9 @@ from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.config import conf
 from typing_extensions import override
 
-from mmx.errors import DataError, MissingPackageError
+from mmx.errors import MissingPackageError
 from mmx.storage.background import new_loop
-from mmx.storage.failures import ChangedError, Failure, UnavailableError
+from mmx.storage.failures import ChangedError, Failure, MissingError, UnavailableError
 from mmx.storage.store import Facts, Store
 from mmx.storage.urls import shown
 
@@ -31,7 +30,6 @@ class Systems(Store):
 
     def __init__(self, scheme: str) -> None:
         self._scheme = scheme
-        self._lock = Lock()
         self._built: dict[str, AbstractFileSystem] = {}
         self._looked: dict[str, float] = {}
         self._loop = new_loop()
@@ -41,9 +39,9 @@ class Systems(Store):
         info = cast(Mapping[str, Any], await self._call(url, "info", clock))
         size = info.get("size")
         if info.get("type") == "directory":
-            raise DataError(f"{shown(url)} is a folder; name the files in it")
+            raise MissingError(f"{shown(url)} is a folder; name the files in it")
         if not isinstance(size, int):
-            raise DataError(f"{shown(url)}: the store does not tell its size")
+            raise UnavailableError(f"{shown(url)}: the store does not tell its size")
         self._looked[url] = monotonic()
         return Facts(size, next((f"{name} {info[name]}" for name in _TAGS if info.get(name)), ""))
 
@@ -52,7 +50,7 @@ class Systems(Store):
         data = cast(bytes, await self._call(url, "cat_file", clock, start=start, end=end))
         whole = len(data) == end - start
         if not whole or monotonic() - self._looked.get(url, 0.0) > _RECHECK:
-            self._system(url)[0].invalidate_cache()
+            await asyncio.get_running_loop().run_in_executor(None, self._forget, url)
             if await self.facts(url, clock) != facts:
                 raise Failure(ChangedError, "its size, ETag or time is not what it was", final=True)
         if not whole:
@@ -61,8 +59,7 @@ class Systems(Store):
 
     @override
     def renew(self) -> None:
-        with self._lock:
-            self._built = {}
+        self._built = {}
 
     async def _call(self, url: str, method: str, clock: asyncio.Timeout, **options: int) -> object:
         loop = asyncio.get_running_loop()
@@ -77,6 +74,9 @@ class Systems(Store):
             )
         return cast(Callable[..., object], getattr(system, method))(path, **options)
 
+    def _forget(self, url: str) -> None:
+        self._system(url)[0].invalidate_cache()
+
     def _system(self, url: str) -> tuple[AbstractFileSystem, str]:
         try:
             kind = cast(type[AbstractFileSystem], get_filesystem_class(self._scheme))
@@ -86,10 +86,10 @@ class Systems(Store):
                 f"pip install 'mmx[{self._scheme}]'"
             ) from None
         options = cast(dict[str, Any], kind._get_kwargs_from_urls(url))
-        with self._lock:
-            system = self._built.get(repr(options))
-            if system is None:
-                system = self._built[repr(options)] = self._build(kind, options)
+        built = self._built  # without a lock: building may wait for credentials, and another thread for nothing
+        system = built.get(repr(options))
+        if system is None:
+            system = built.setdefault(repr(options), self._build(kind, options))
         return system, cast(str, kind._strip_protocol(url))
 
     def _build(self, kind: type[AbstractFileSystem], options: dict[str, Any]) -> AbstractFileSystem:

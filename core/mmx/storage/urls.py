@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from mmx.errors import DataError
 
@@ -17,6 +17,11 @@ SCHEMES: Final = ("file", "memory", "http", "https", "s3", "gs", "az", "hf")
 _SCHEME: Final = re.compile(r"([a-z0-9+.-]+):", re.IGNORECASE)
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _RANGE: Final = re.compile(r"(\d+)\.\.(\d+)")
+_MOST_BRACES: Final = 100
+"""Pairs of braces of one pattern. Seventeen that stand for two names each are too many shards."""
+_HOST: Final = re.compile(r"[^\x00-\x20\x7f]+")
+_LABEL: Final = 63
+_HOSTLESS: Final = ("file", "memory")
 
 
 def expand_all(patterns: Sequence[str]) -> list[str]:
@@ -34,11 +39,26 @@ def expand_all(patterns: Sequence[str]) -> list[str]:
 
 
 def shown(url: str) -> str:
-    """Return a URL without user, password and query, for messages."""
-    parts = urlsplit(url)
+    """Return a URL without user, password and query, for messages. Of one that is malformed, only what cannot hold any."""
+    parts = _split(url)
+    if parts is None:
+        return f"{url.partition(':')[0]}://..." if any(mark in url for mark in "@?#") else url
     if not parts.scheme:
         return url
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def is_malformed(url: str) -> bool:
+    """Say whether a URL cannot be asked for, whatever there is: its host or its port is none."""
+    parts = _split(url)
+    if parts is None:
+        return True
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https"):
+        return not host and parts.scheme not in _HOSTLESS
+    labels = host.removesuffix(".").split(".")
+    too_long = host.isascii() and any(not 0 < len(label) <= _LABEL for label in labels)
+    return too_long or not _HOST.fullmatch(host) or not _has_port(parts)
 
 
 def scheme_of(url: str) -> str:
@@ -58,6 +78,21 @@ def scheme_of(url: str) -> str:
     return scheme
 
 
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a URL, None if it has brackets or characters where they must not be."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # its message may have the password in it
+        return None
+
+
+def _has_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
 def _check_scheme(pattern: str) -> None:
     if "*" in pattern:
         raise ValueError(f"'{shown(pattern)}': '*' is not read; name shards with braces, as data/{{00000..00999}}.tar")
@@ -68,7 +103,12 @@ def _check_scheme(pattern: str) -> None:
             f"'{shown(pattern)}' cannot be read: expected a path, or a URL that starts with "
             f"{', '.join(f'{name}://' for name in SCHEMES)}"
         )
-    if found and ":" in urlsplit(pattern).netloc.rpartition("@")[0]:
+    parts = _split(pattern)
+    if found and parts is None:
+        raise ValueError(f"'{shown(pattern)}' is no URL: its host is malformed")
+    if pattern.count("{") > _MOST_BRACES:
+        raise ValueError(f"'{shown(pattern)}': more than {_MOST_BRACES} pairs of braces")
+    if found and parts and ":" in parts.netloc.rpartition("@")[0]:
         raise ValueError(
             f"'{shown(pattern)}' has a password in it, which would be kept with each run; put it into the environment "
             "or a file of your own (~/.netrc for http, ~/.aws for s3)"

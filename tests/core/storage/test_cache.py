@@ -5,8 +5,10 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,69 @@ def test_the_limit_is_kept_and_the_oldest_goes_first(tmp_path: Path) -> None:
         assert sum(path.stat().st_size for path in there) <= limit
     assert [block for block in range(6) if cache.holds(NAME, block, BLOCK)] == [0, 3, 4, 5]
     assert (foreign / "0").exists(), "what is not ours stays"
+
+
+def test_reading_past_the_end_deletes_nothing(serve: Serve, away: Away, tmp_path: Path) -> None:
+    server = serve({"a.tar": DATA[:100_000]})
+    files = away(f"{server.address}a.tar")
+    assert files.read(0, 0, 10) == DATA[:10] and len(kept(tmp_path)) == 1
+    asked = server.gets()
+    for offset in (100_000, 100_001, 200_000, 2**40):
+        assert files.read(0, offset, 10) == b""
+    assert len(kept(tmp_path)) == 1 and files.read(0, 5, 10) == DATA[5:15] and server.gets() == asked
+
+
+def test_what_small_files_take_of_the_disk_is_counted(tmp_path: Path) -> None:
+    limit, folder = 2**20, tmp_path / "blocks"
+    cache = Cache(tmp_path, limit)
+    for number in range(400):
+        assert cache.store(named(number), 0, DATA[:5000])
+    taken = sum(max(path.stat().st_blocks * 512, path.stat().st_size) for path in folder.rglob("*"))
+    assert limit / 2 < taken <= limit * 1.02, "what is written between two looks at the folder comes to it"
+    assert not [path for path in folder.iterdir() if not list(path.iterdir())], "an empty folder is left"
+
+
+def test_an_empty_folder_goes_when_the_folder_is_looked_through(tmp_path: Path) -> None:
+    (left := tmp_path / "blocks" / named("left")).mkdir(parents=True)
+    (foreign := tmp_path / "blocks" / "notes").mkdir()
+    assert Cache(tmp_path, 10**9).store(NAME, 0, DATA[:10])
+    assert foreign.exists() and not left.exists()
+
+
+def test_a_folder_that_another_process_deletes_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, deleted, begin = Cache(tmp_path, 10**9), list[Path](), tempfile.mkstemp
+
+    def late(prefix: str, dir: Path) -> tuple[int, str]:
+        if not deleted:
+            dir.rmdir()
+            deleted.append(dir)
+        return begin(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr("mmx.storage.cache.tempfile.mkstemp", late)
+    assert cache.store(NAME, 0, DATA[:10]) and deleted and cache.read(NAME, 0, 10, 0, 10) == DATA[:10]
+
+
+def test_a_process_has_one_of_each_folder_and_a_fork_another(tmp_path: Path) -> None:
+    remote = RemoteTable(cache=str(tmp_path / "cache"), cache_gb=1)
+    with ThreadPoolExecutor(8) as threads:
+        caches = list(threads.map(lambda _: Cache.of(remote), range(32)))
+    assert len({id(cache) for cache in caches}) == 1
+    assert Cache.of(RemoteTable(cache=str(tmp_path / "cache"), cache_gb=2)) is not caches[0], "another limit"
+    child = os.fork()
+    if child == 0:
+        os._exit(Cache.of(remote) is caches[0])
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_blocks_of_any_length_are_read_whole(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 10**9)
+    for block, length in enumerate((1, 2**16 - 1, 2**16, 2**16 + 1, 2**17, 200_000)):
+        assert cache.all_of(NAME, block) is None
+        assert cache.store(NAME, block, DATA[:length]) and cache.all_of(NAME, block) == DATA[:length]
+    for block, how in enumerate(("bit", "sum", "short", "zeros"), start=2):
+        path = tmp_path / "blocks" / NAME / str(block)
+        damage(path, how)
+        assert cache.all_of(NAME, block) is None and not path.exists()
 
 
 def test_reading_goes_on_when_nothing_can_be_kept(serve: Serve, away: Away, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,22 @@
 """S3, by moto's server; it fails where a wrapper around it says so."""
 
+import asyncio
 import random
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import boto3
 import pytest
+from fsspec import AbstractFileSystem
 from moto.server import ThreadedMotoServer
 
+from mmx.storage.background import background
 from mmx.storage.failures import ChangedError, DeniedError, MissingError, UnavailableError
 from mmx.storage.files import Files
+from mmx.storage.systems import Systems
 
 Away = Callable[..., Files]
 DATA = random.Random(0).randbytes(200_000)
@@ -90,3 +96,69 @@ def test_s3(s3: tuple[Any, Faults], away: Away, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("mmx.storage.systems._RECHECK", 0.0)
     with pytest.raises(ChangedError, match="is not what it was"):
         files.read(0, 0, 10)
+
+
+class Slow(AbstractFileSystem):
+    """Looks for credentials where it is made, as gcsfs does, until it may go on."""
+
+    may = threading.Event()
+    waiting = 0
+
+    def __init__(self, **options: object) -> None:
+        Slow.waiting += 1
+        Slow.may.wait(20)
+        super().__init__()
+
+    def info(self, path: str, **options: object) -> dict[str, object]:
+        return {"size": 100, "type": "file", "etag": "1"}
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: object) -> bytes:
+        return bytes((end or 100) - (start or 0))
+
+
+@pytest.fixture
+def slow(away: Away, monkeypatch: pytest.MonkeyPatch) -> Away:
+    """Read from a store that looks for credentials, and looks at files again after each read."""
+    monkeypatch.setattr("mmx.storage.background._HERE.background", None)
+    monkeypatch.setattr("mmx.storage.systems._RECHECK", 0.0)
+    monkeypatch.setattr("mmx.storage.systems.get_filesystem_class", lambda _: Slow)
+    Slow.may.set()
+    return away
+
+
+def test_the_loop_does_not_wait_for_credentials(slow: Away) -> None:
+    files = slow("gs://bucket/a.tar", timeout=20.0, cache_gb=0)
+    assert files.read(0, 0, 10) == bytes(10)
+    store, loop = background().stores["gs"], background().loop
+    assert isinstance(store, Systems)
+    Slow.may.clear()
+    store.renew()  # as after a 403
+    before = Slow.waiting
+    readers = [threading.Thread(target=files.read, args=(0, start, 10), daemon=True) for start in range(3)]
+    for reader in readers:
+        reader.start()
+    while Slow.waiting < before + len(readers):
+        time.sleep(0.01)
+    began = time.monotonic()
+    for act in (asyncio.sleep(0), _renew(store), asyncio.sleep(0)):
+        asyncio.run_coroutine_threadsafe(act, loop).result(10)
+    assert time.monotonic() - began < 5, "the loop stood still"
+    Slow.may.set()
+    for reader in readers:
+        reader.join(10)
+        assert not reader.is_alive()
+
+
+def test_a_read_that_checks_again_does_not_wait_on_the_loop(slow: Away, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, threads = slow("gs://bucket/a.tar", timeout=20.0, cache_gb=0), set[str]()
+    monkeypatch.setattr(Slow, "invalidate_cache", lambda *_: threads.add(str(threading.get_ident())))
+    assert files.read(0, 0, 10) == bytes(10) and threads
+    assert threads.isdisjoint({asyncio.run_coroutine_threadsafe(_ident(), background().loop).result(10)})
+
+
+async def _renew(store: Systems) -> None:
+    store.renew()
+
+
+async def _ident() -> str:
+    return str(threading.get_ident())

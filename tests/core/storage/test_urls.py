@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from mmx.storage.urls import expand_all, shown
+from mmx.storage.urls import expand_all, is_malformed, shown
 from mmx_shards.configs import ShardsConfig
 
 
@@ -53,6 +53,8 @@ def test_other_schemes_are_refused(url: str) -> None:
         ("{a,{b,c}}", "braces within braces"),
         ("{a,b", "without its partner"),
         ("a}b", "without its partner"),
+        ("d/" + "{a,b}" * 1500, "more than 100 pairs of braces"),
+        ("http://[1/a.tar", "its host is malformed"),
     ],
 )
 def test_braces_that_cannot_be(pattern: str, message: str) -> None:
@@ -66,6 +68,47 @@ def test_messages_show_no_secrets() -> None:
     with pytest.raises(ValueError) as refused:
         expand_all(["ftp://user:secret@example.org/a.tar?token=secret"])
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "as_shown"),
+    [
+        ("http://[::1/x.png", "http://[::1/x.png"),
+        ("http://me:secret@[::1/x.png", "http://..."),
+        ("http://[::1/x.png?mail=a@b&sig=secret", "http://..."),
+        ("http://me:secret@a\u2100b.com/x.png", "http://..."),
+        ("file://[x#secret", "file://..."),
+    ],
+)
+def test_malformed_urls_are_shown_without_secrets(url: str, as_shown: str) -> None:
+    assert shown(url) == as_shown and is_malformed(url)
+    with pytest.raises(ValueError) as refused:
+        expand_all([url])
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "malformed"),
+    [
+        ("http://host/x.png", False),
+        ("https://me@[2001:db8::1]:8080/x.png", False),
+        ("http://stra\u00dfe.example./x.png", False),
+        ("http://under_score.example/x", False),
+        ("s3://bucket/x", False),
+        ("s3://arn:aws:s3:eu-1:1:accesspoint/ap/x", False),
+        ("memory:///x", False),
+        ("file:///x", False),
+        ("s3:///x", True),
+        ("http:///x.png", True),
+        ("http://host:99999/x", True),
+        ("http://host:port/x", True),
+        ("http://exa mple.com/x", True),
+        ("http://a..b/x", True),
+        ("http://" + "a" * 64 + ".com/x", True),
+    ],
+)
+def test_urls_that_can_be_asked_for(url: str, malformed: bool) -> None:
+    assert is_malformed(url) == malformed
 
 
 def test_a_password_in_a_url_is_refused_and_not_shown() -> None:

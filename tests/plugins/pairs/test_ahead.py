@@ -30,7 +30,7 @@ class Server:
         self.most = self._now = 0
         self._lock = threading.Lock()
 
-    def __call__(self, url: str, remote: RemoteTable) -> bytes:
+    def __call__(self, url: str, remote: RemoteTable, skip: bool) -> bytes:
         with self._lock:
             self.asked.append(url)
             self._now += 1
