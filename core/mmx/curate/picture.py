@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from PIL import Image
 
-from mmx.data.decode import FORMATS, LARGEST, decode
+from mmx.data.decode import LARGEST, decode
+from mmx.data.formats import format_of
 from mmx.parts.dataset import BadSampleError
 
 Format = Literal["keep", "jpg", "webp", "png"]
-EXTENSIONS: Final = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
-"""Extensions of pictures by Pillow's name of their format; MPO is JPEG with more pictures behind it."""
+EXTENSIONS: Final = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
+"""Extensions of pictures by the name of their format."""
 _ENCODERS: Final = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
 
@@ -48,7 +48,7 @@ def recoded(data: bytes, key: str, how: Recode, largest: int = LARGEST) -> Store
         BadSampleError: it cannot, or not be encoded.
     """
     picture = decode(data, key, largest)
-    extension = EXTENSIONS[format_of(data)]
+    extension = EXTENSIONS[format_of(data[:16]) or ""]
     smaller = _smaller(picture, how.size)
     wanted = extension if how.format == "keep" else how.format
     if smaller is None and wanted == extension:
@@ -60,13 +60,6 @@ def recoded(data: bytes, key: str, how: Recode, largest: int = LARGEST) -> Store
     except (OSError, ValueError) as error:  # such as a side of more pixels than the format can have
         raise BadSampleError(f"{key}: cannot be encoded as {wanted}: {error}") from error
     return Stored(encoded, wanted, *made.size, before=picture.size if smaller else None)
-
-
-def format_of(data: bytes) -> str:
-    """Return Pillow's name of the format of a picture that can be decoded."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Image.open(io.BytesIO(data), formats=FORMATS).format or ""
 
 
 def _smaller(picture: Image.Image, size: int | None) -> Image.Image | None:

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from mmx.data.stored import StoredDataset, blamed
 from mmx.data.views import Bad
-from mmx.errors import MmxError, PluginError
+from mmx.errors import DataError, MmxError, PluginError
 from mmx.parts.dataset import BadSampleError, Raw
 
 Made = TypeVar("Made")
@@ -31,6 +31,7 @@ def samples(
     """Yield what ``make`` makes of each sample and its index; it may raise BadSampleError too.
 
     Raises:
+        DataError: the data cannot be read, or memory ran out.
         PluginError: the dataset fails with an error that is not meant for users.
     """
     for start in range(0, len(indices), _AHEAD):
@@ -52,6 +53,8 @@ def _one(dataset: StoredDataset, index: int, make: Callable[[int, Raw], Made]) -
         return Unread(index, Bad(key, str(error).removeprefix(f"{key}: ")))
     except MmxError:
         raise
+    except MemoryError as error:
+        raise DataError(f"memory ran out at the sample {key}: try again with fewer --workers") from error
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise PluginError(

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mmx.curate.picture import format_of
 from mmx.curate.pool import Tick
 from mmx.curate.reading import Unread, samples
 from mmx.data.decode import decode
+from mmx.data.formats import format_of
 from mmx.data.stored import StoredDataset
 from mmx.parts.dataset import Raw
 
@@ -55,7 +55,7 @@ def look(dataset: StoredDataset, task: LookTask, tick: Tick) -> list[Seen | Unre
         picture = decode(raw.image, raw.key, task.largest)
         fields = {**raw.facts, **raw.fields}
         digest = hashlib.sha256(raw.image).digest()
-        kind = format_of(raw.image)
+        kind = format_of(raw.image[:16]) or ""
         return Seen(index, raw.key, len(raw.image), digest, kind, *picture.size, texts=raw.texts, fields=fields)
 
     found: list[Seen | Unread] = []

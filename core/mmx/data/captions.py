@@ -90,9 +90,9 @@ def kept(texts: Iterable[str], key: str) -> tuple[str, ...]:
     found = tuple(stripped for text in texts if (stripped := text.strip()))
     if not found:
         raise BadSampleError(f"{key}: the caption is empty")
-    if any(len(text) > LARGEST for text in found):
-        raise BadSampleError(f"{key}: the caption has {max(map(len, found))} characters, more than {LARGEST}")
     for text in found:
+        if 4 * len(text) > LARGEST and (size := len(text.encode("utf-8", "surrogatepass"))) > LARGEST:
+            raise BadSampleError(f"{key}: the caption has {size} bytes, more than {LARGEST}")
         if "\0" in text:
             raise BadSampleError(f"{key}: the caption has a NUL character")
         if not text.isascii() and _HALF.search(text):

@@ -57,6 +57,8 @@ def decode(data: bytes, key: str, largest: int = LARGEST, draft: int | None = No
             found = upright_rgb(picture)
     except TooLargeError:
         raise BadSampleError(f"{key}: the picture has more than {largest} pixels") from None
+    except MemoryError:  # no fault of the picture
+        raise
     except Exception as error:  # Pillow raises many kinds for damaged bytes; each means that this one cannot be used
         raise BadSampleError(f"{key}: the picture cannot be decoded: {type(error).__name__}: {error}") from error
     found.info.clear()  # nobody is to turn it again
@@ -78,8 +80,8 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
 
     One that is RGB and upright is itself returned.
     """
-    exif = picture.info.get("exif")
     rgb = _rgb(picture)
+    exif = picture.info.get("exif")  # PNG may have it behind the pixels
     turn = _TURNS.get(_orientation(exif)) if isinstance(exif, bytes) else None
     return rgb if turn is None else rgb.transpose(turn)
 

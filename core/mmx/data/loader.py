@@ -1,13 +1,16 @@
 """Data workers, and the budget of samples that may be bad."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from types import TracebackType
 from typing import Any, Final, cast, final
 
@@ -18,6 +21,7 @@ from mmx.data.order import Asked, Order
 from mmx.data.views import Bad, Loaded, Reader
 from mmx.errors import DataError, MmxError
 from mmx.files import Carried
+from mmx.following import follow
 
 _JUDGED: Final = 10_000
 """Samples of an epoch by which it is judged, at least: among the first few, one is a large share."""
@@ -44,7 +48,8 @@ def stream(
     Close it to end its workers at once, also one that hangs in a read.
 
     Raises:
-        DataError: the folder for temporary files has a path that is too long for workers to send what they read.
+        DataError: workers cannot be started, or the folder for temporary files has a path that is too long for them to
+            send what they read.
     """
     if workers and len(os.fsencode(tempfile.gettempdir())) > _LONGEST:
         raise DataError(
@@ -62,8 +67,11 @@ def stream(
     )
     # Held back until the workers are deaf to them: a signal must not meet one that is half made.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
-    steps_read = iter(loader)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        with _all_or_none(workers):
+            steps_read = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         for found in steps_read:
             if isinstance(found, MmxError):
@@ -82,11 +90,29 @@ def workers_watched() -> Generator[None, None, None]:
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if not str(error).startswith("DataLoader worker (pid"):
             raise
         raise DataError(
             f"a data worker ended by itself ({str(error).splitlines()[0].strip()}). The most common reason is that "
-            "memory ran out: lower data.workers or data.batch, then resume the run"
+            "memory ran out, or shared memory (/dev/shm; containers have 64 MB of it if not told otherwise): lower "
+            "data.workers or data.batch, or raise the limit, then resume the run"
+        ) from error
+
+
+@contextmanager
+def _all_or_none(workers: int) -> Generator[None]:
+    """End the workers that were started where not all of them can be: they are deaf, and would keep the process."""
+    before = multiprocessing.active_children()
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        _end([child for child in multiprocessing.active_children() if child not in before])
+        if not workers:
+            raise
+        _drop(error)
+        raise DataError(
+            f"data.workers = {workers}: they cannot be started ({type(error).__name__}: {error}); lower it, or raise the "
+            "limits of open files and processes (ulimit -n, ulimit -u)"
         ) from error
 
 
@@ -97,6 +123,13 @@ def _end(workers: Sequence[Any]) -> None:
             worker.kill()
         for worker in workers:
             worker.join()
+
+
+def _drop(error: Exception) -> None:
+    """Let go of the half-made iterator that an error holds: torch's own way to end it fails, and would be printed."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    traceback.clear_frames(error.__traceback__)
+    sys.unraisablehook = hook
 
 
 @final
@@ -143,10 +176,17 @@ def _quiet(worker: int) -> None:
     Where it stops while a tensor is handed over, the worker's thread for that would print a traceback by ``excepthook``.
     """
     _keep_heap_small()
+    follow()
+    cast("Any", Queue)._on_queue_feeder_error = staticmethod(_unsent)
     sys.excepthook = _say_nothing
     for number in _REQUESTS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
+
+
+def _unsent(error: Exception, step: object) -> None:
+    """End a worker that cannot hand over what it read, such as where shared memory is full: it would be waited for."""
+    os._exit(1)
 
 
 def _keep_heap_small() -> None:
@@ -177,6 +217,7 @@ class Budget:
         self._share = share
         self._samples = samples
         self._epoch = epoch
+        self._before = total, in_epoch
         self._shown: list[Bad] = []
         self._said: set[str] = set()
         self._say = say
@@ -187,6 +228,7 @@ class Budget:
         Raises:
             DataError: this epoch has more of them than the recipe allows of what was read, or of the first 10,000.
         """
+        self._before = self.total, self.in_epoch
         seen = min(self._samples, max(_JUDGED, read))
         allowed = int(self._share * seen)
         if epoch != self._epoch:
@@ -200,11 +242,17 @@ class Budget:
                 self._said.add(sample.key)
                 self._say(f"skipped {sample.key}: {sample.reason}")
         if self.in_epoch > allowed:
+            many = self.in_epoch
+            self.undo()
             raise DataError(
-                f"bad samples in epoch {epoch}: {self.in_epoch} so far, more than the {allowed} of {seen} "
+                f"bad samples in epoch {epoch}: {many} so far, more than the {allowed} of {seen} "
                 f"that data.bad_samples = {self._share} allows. Among them: {named(self._shown)}. Mend the data, or go "
                 "on with a larger share, such as --set data.bad_samples=0.1"
             )
+
+    def undo(self) -> None:
+        """Forget the step that was counted last, which is not taken."""
+        self.total, self.in_epoch = self._before
 
 
 def named(bad: Sequence[Bad]) -> str:

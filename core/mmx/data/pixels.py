@@ -16,6 +16,9 @@ from mmx.parts.transform import PixelRow, Preprocess
 _THINNEST: Final = 16
 """Times that a side of a picture is the other, at most, before it is cropped."""
 
+_LARGEST_SQUARE: Final = 64_000_000
+"""Pixels of a square that a picture may be padded to, however thin it is."""
+
 
 def preprocess(picture: Image.Image, how: Preprocess) -> UInt8[Tensor, "3 s s"]:
     """Return a picture as the model wants it; evaluation and inference do this with every picture.
@@ -68,18 +71,24 @@ def square(pixels: UInt8[Tensor, "3 h w"], preprocess: Preprocess) -> UInt8[Tens
         pixels = pixels[:, top : top + reach, left : left + reach]
         height, width = pixels.shape[1:]
         resized = stretch(pixels, size * height // short, size * width // short)
-        top, left = ((side - size) // 2 for side in resized.shape[1:])
+        top, left = (round((side - size) / 2) for side in resized.shape[1:])  # as torchvision: halves to even
         return resized[:, top : top + size, left : left + size]
     long = max(height, width)
     return pad(stretch(pixels, max(1, round(size * height / long)), max(1, round(size * width / long))))
 
 
 def pad(pixels: UInt8[Tensor, "3 h w"]) -> UInt8[Tensor, "3 s s"]:
-    """Centre the picture on a white square of its longer side."""
+    """Centre the picture on a white square of its longer side.
+
+    Raises:
+        BadSampleError: the square would be far larger than the picture, and than memory.
+    """
     height, width = pixels.shape[1:]
     if height == width:
         return pixels
     side = max(height, width)
+    if side * side > max(_LARGEST_SQUARE, 4 * height * width):
+        raise BadSampleError(f"the picture is too thin to be padded to a square: {width} x {height} pixels")
     top, left = (side - height) // 2, (side - width) // 2
     canvas = torch.full((side, side, 3), 255, dtype=torch.uint8).permute(2, 0, 1)
     canvas[:, top : top + height, left : left + width] = pixels

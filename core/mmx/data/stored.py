@@ -19,6 +19,8 @@ from mmx.data.stages import stage
 from mmx.errors import RecipeError
 from mmx.parts.dataset import MEASURES, BadSampleError, Dataset, Raw, Sample
 
+_AHEAD: Final = 64
+"""Samples that are told of before they are read."""
 _HUGE: Final = 2**1023
 """JSON has whole numbers that no float can hold."""
 
@@ -56,7 +58,11 @@ class StoredDataset(Dataset):
         """Return numbers of every sample, from the headers of pictures and from what is stored beside them."""
         found = {name: np.full(len(self), np.nan) for name in names}
         seen = set[str]()
-        for index in range(len(self)):
+        count = len(self)
+        self.ahead(range(min(_AHEAD, count)))
+        for index in range(count):
+            if index % _AHEAD == 0:
+                self.ahead(range(min(index + _AHEAD, count), min(index + 2 * _AHEAD, count)))
             try:
                 raw = self.raw(index)
             except BadSampleError:

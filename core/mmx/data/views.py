@@ -11,7 +11,7 @@ from torch import Tensor
 from mmx.data.order import Asked, Ticket
 from mmx.data.permute import seed_of
 from mmx.data.stages import stage, taken
-from mmx.errors import MmxError, PluginError, RecipeError
+from mmx.errors import DataError, MmxError, PluginError, RecipeError
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.dataset import BadSampleError, Dataset, Sample
 from mmx.parts.transform import ImageTransform, PixelRow, TextTransform, WordRow
@@ -102,6 +102,8 @@ class Reader:
             return Bad(key, str(error).removeprefix(f"{key}: "))
         except MmxError:
             raise
+        except MemoryError as error:
+            raise DataError(f"memory ran out at the sample {key}: lower data.workers or data.batch") from error
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             raise PluginError(

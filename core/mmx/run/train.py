@@ -131,7 +131,7 @@ class Loop:
         """Wait for the samples of the next step, or for a request to stop."""
         row, loaded, error = self.plan.engine.group.rank, None, None
         try:
-            with self._clock.waiting(), self._stops.at_once():
+            with self._clock.waiting(), self._stops.at_once(), workers_watched():
                 loaded = next(data)
         except Stopping:
             pass
@@ -147,6 +147,7 @@ class Loop:
         epoch, first = plan.order.place(step)
         self._budget.spend(met.bad, epoch, first + plan.order.batch)
         if len(loaded.batch.keys) < plan.recipe.train.micro_batches:
+            self._budget.undo()
             raise DataError(
                 f"step {step + 1} has {len(met.bad)} bad samples and too few good ones to train on. "
                 f"Among them: {named(met.bad)}. Mend the data"

@@ -80,5 +80,11 @@ def test_a_million_words() -> None:
 
 def test_texts_that_come_from_elsewhere_have_the_same_limits() -> None:
     assert texts_of(["a", " b "], "7", "caption") == ("a", "b")
-    with pytest.raises(BadSampleError, match=r"^7: the caption has 1048577 characters, more than 1048576$"):
+    with pytest.raises(BadSampleError, match=r"^7: the caption has 1048577 bytes, more than 1048576$"):
         kept(["a" * (LARGEST + 1)], "7")
+
+
+def test_captions_are_measured_in_bytes_wherever_they_are_stored() -> None:
+    with pytest.raises(BadSampleError, match=r"^7: the caption has 1200000 bytes, more than 1048576$"):
+        texts_of("\u4e2d" * 400_000, "7", "caption")
+    assert texts_of("x" * 1_048_576, "7", "caption") == ("x" * 1_048_576,)

@@ -67,6 +67,25 @@ def test_exif_rotation_is_applied() -> None:
     assert turned.getpixel((1, 0)) == RED
 
 
+def test_exif_behind_the_pixels_of_a_png_counts_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.new("RGB", (4, 2), WHITE), exif=exif)
+    at = data.index(b"eXIf") - 4
+    chunk = data[at : at + 12 + int.from_bytes(data[at : at + 4])]
+    moved = data.replace(chunk, b"").replace(end := data[data.index(b"IEND") - 4 :], chunk + end)
+    assert moved.index(b"eXIf") > moved.index(b"IDAT") and decode(moved, "k").size == (2, 4)
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    with pytest.raises(MemoryError):
+        decode(encoded(Image.new("RGB", (4, 2), WHITE)), "k")
+
+
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 40, 3), dtype=np.uint8))
 FILES = [

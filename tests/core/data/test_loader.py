@@ -1,7 +1,15 @@
 """Data workers change nothing but the time; the budget counts what is bad."""
 
 import pickle
-from contextlib import closing
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, final
 
 import pytest
 import torch
@@ -9,7 +17,7 @@ import torch
 from mmx.data.loader import Budget, stream, workers_watched
 from mmx.data.order import Order
 from mmx.data.views import Bad, ImageView, Loaded, Reader, TextView
-from mmx.errors import DataError
+from mmx.errors import DataError, MmxError
 from mmx.parts.transform import Preprocess
 from mmx_toy.configs import Letters, Pictures, Shake
 from mmx_toy.data import ToyPictures, ToyShake
@@ -76,11 +84,97 @@ def test_a_reader_can_be_sent_to_a_worker() -> None:
 
 
 def test_only_the_loader_s_own_failure_is_explained() -> None:
-    with pytest.raises(RuntimeError, match="something else"), workers_watched():
-        raise RuntimeError("something else")
+    for text in ("something else", "Caught RuntimeError in DataLoader worker process 0."):
+        with pytest.raises(RuntimeError, match=text), workers_watched():
+            raise RuntimeError(text)
     with pytest.raises(DataError, match=r"DataLoader worker \(pid 7\) is killed by signal: Killed\.\).*data.workers"):
         with workers_watched():
             raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+
+@final
+class Unsent(MmxError):
+    """A step that cannot be handed over, as where shared memory is full."""
+
+    def __reduce__(self) -> Any:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_worker_that_cannot_hand_over_what_it_read_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reader, "step", lambda reader, asked: Unsent("step"))
+    with bounded(30), pytest.raises(DataError, match=r"a data worker ended by itself .*/dev/shm"), workers_watched():
+        read(2)
+
+
+@contextmanager
+def bounded(seconds: int) -> Generator[None]:
+    """Fail, rather than hang, after some seconds."""
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail(f"it hung for {seconds} s"))
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_where_not_all_workers_can_be_started_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, started = BaseProcess.start, list[BaseProcess]()
+
+    def start(process: BaseProcess) -> None:
+        if started:
+            raise OSError(24, "Too many open files")
+        started.append(process)
+        real(process)
+
+    monkeypatch.setattr(BaseProcess, "start", start)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.raises(DataError, match=r"data.workers = 2: they cannot be started .*Too many open files.*ulimit -n"):
+        read(2)
+    assert started and not started[0].is_alive()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before, "signals reach the process again"
+
+
+ORPHAN = """
+import os, sys, time
+from multiprocessing import active_children
+from mmx.data.loader import stream
+from mmx.data.order import Order
+
+class Stuck:
+    def step(self, asked):
+        time.sleep(600)
+
+data = stream(Stuck(), Order(44, 6, 0), 0, 4, 2, pin=False)
+import signal
+def leave(*_):
+    print(*[child.pid for child in active_children()], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+signal.signal(signal.SIGALRM, leave)
+signal.alarm(3)
+next(data)
+"""
+
+
+def test_workers_end_with_a_main_process_that_was_killed() -> None:
+    done = subprocess.run([sys.executable, "-c", ORPHAN], capture_output=True, text=True, timeout=60)
+    workers = [int(word) for word in done.stdout.split()]
+    assert done.returncode == -signal.SIGKILL and len(workers) == 2
+    end = time.monotonic() + 20
+    while any(_alive(worker) for worker in workers):
+        assert time.monotonic() < end, "they wait for ever"
+        time.sleep(0.05)
+
+
+def _alive(process: int) -> bool:
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_step_that_is_not_taken_is_not_counted() -> None:
+    budget = Budget(0.05, 44, lambda text: None)
+    budget.spend([Bad("a", "torn")], 0, 44)
+    with pytest.raises(DataError, match="3 so far"):
+        budget.spend([Bad("b", "torn"), Bad("c", "torn")], 0, 44)
+    assert (budget.total, budget.in_epoch) == (1, 1)
 
 
 def test_the_budget_is_a_share_of_an_epoch() -> None:

@@ -6,8 +6,10 @@ import torch
 from PIL import Image
 
 from mmx.errors import RecipeError
+from mmx.parts.dataset import BadSampleError
 from mmx.parts.transform import PixelRow, Preprocess
-from mmx_images.configs import EvalConfig
+from mmx_images.augment import Augment
+from mmx_images.configs import AugmentConfig, EvalConfig
 from mmx_images.eval import Eval
 
 
@@ -38,6 +40,21 @@ def test_squash_keeps_both_ends_and_crop_keeps_the_middle() -> None:
     assert squashed[0, 4, 0] == 0 and squashed[0, 4, 7] == 200
     cropped = transform("crop")(stripes(32, 8), DRAW).pixels
     assert torch.equal(cropped, torch.from_numpy(np.array(stripes(32, 8))).permute(2, 0, 1)[:, :, 12:20])
+
+
+@pytest.mark.parametrize("width", range(9, 24))
+def test_the_middle_is_where_torchvision_has_it(width: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (8, width, 3), dtype=np.uint8)
+    left = round((width - 8) / 2.0)
+    cropped = transform("crop")(Image.fromarray(picture), DRAW).pixels
+    assert torch.equal(cropped, torch.from_numpy(picture).permute(2, 0, 1)[:, :, left : left + 8])
+
+
+def test_a_picture_that_is_too_thin_for_a_square_is_bad_and_takes_no_memory() -> None:
+    row = Augment(AugmentConfig(name="augment"), Preprocess(8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "pad"))
+    with pytest.raises(BadSampleError, match="too thin to be padded to a square: 300000 x 1 pixels"):
+        row(Image.new("RGB", (300_000, 1)), DRAW)
+    assert transform("pad")(Image.new("RGB", (300_000, 1)), DRAW).pixels.shape == (3, 8, 8)
 
 
 def test_pad_is_white_around_the_middle() -> None:

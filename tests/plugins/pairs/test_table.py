@@ -107,7 +107,7 @@ def test_a_huge_column_is_read_and_a_huge_caption_refused(pictures: Path, write:
     path = write({"t.csv": f'path,text,more\n0.png,one,"{"x" * 300_000}"\n1.png,"{"y" * (2**20 + 1)}",\n2.png,last,\n'})
     dataset = table(path / "t.csv")
     assert len(dataset.raw(0).fields["more"]) == 300_000
-    large = f"000001: the caption has 1048577 characters, more than 1048576 (line 3 of {path}/t.csv)"
+    large = f"000001: the caption has 1048577 bytes, more than 1048576 (line 3 of {path}/t.csv)"
     assert texts(dataset)[1:] == [large, ("last",)]
 
 
