@@ -32,19 +32,21 @@ _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 class Pictures:
     """Reads pictures. Tables come from anywhere, so paths stay inside one folder, and URLs have schemes that only read."""
 
-    def __init__(self, root: str, remote: RemoteTable, cache: str | None = None, skip: bool = False) -> None:
+    def __init__(self, root: str, remote: RemoteTable, cache: str | None = None, skip: bool | None = None) -> None:
         """Take the folder or URL that paths are relative to.
 
         Args:
             root: the folder or URL.
             remote: how URLs are read.
             cache: a folder besides, whose absolute paths are read.
-            skip: whether a URL that refuses, does not answer or changes costs its sample alone.
+            skip: whether a URL that refuses, does not answer or changes costs its sample alone; None where that is no
+                option.
         """
         self.local = is_local(root)
         self.root = local_path(root) if self.local else root.rstrip("/")
         self._cache = None if cache is None else local_path(cache)
-        self._ahead = Ahead(remote, skip)
+        self._skip = skip
+        self._ahead = Ahead(remote, bool(skip))
         self._bad = (*_BAD, *_DEAD) if skip else _BAD
 
     def read(self, cell: object, key: str) -> bytes:
@@ -107,6 +109,8 @@ class Pictures:
         except self._bad as error:
             raise BadSampleError(f"{key}: the {what} cannot be had: {error}") from None
         except _DEAD as error:
+            if self._skip is None:
+                raise
             raise type(error)(f'{error}; with dead_links = "skip" it is a bad sample') from None
         return _bounded(data, key, what, largest)
 

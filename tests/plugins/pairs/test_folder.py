@@ -10,8 +10,10 @@ import fsspec
 import pytest
 from pydantic import ValidationError
 
+from mmx.config import RemoteTable
 from mmx.errors import DataError
 from mmx.parts.dataset import BadSampleError
+from mmx.storage.failures import UnavailableError
 from mmx_pairs.config_folder import FolderConfig
 from mmx_pairs.folder import Folder
 
@@ -228,3 +230,17 @@ def test_a_folder_of_pictures_is_recognised(write: Write, picture: Picture, tmp_
 )
 def test_a_folder_at_a_url_is_recognised_by_its_name(url: str, found: bool) -> None:
     assert (FolderConfig.at("folder", url) is not None) == found
+
+
+def test_a_folder_has_no_option_for_dead_links_and_does_not_speak_of_it(
+    picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(url: str, remote: RemoteTable, skip: bool) -> bytes:
+        raise UnavailableError(f"{url} cannot be read")
+
+    fsspec.filesystem("memory").pipe({"/away/1.png": picture(1), "/away/1.txt": b"one"})
+    dataset = folder("memory://away")
+    assert len(dataset) == 1
+    monkeypatch.setattr("mmx_pairs.ahead._get", fail)
+    with pytest.raises(UnavailableError, match=r"away/1\.txt cannot be read$"):
+        dataset.read(0)
