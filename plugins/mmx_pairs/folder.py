@@ -98,7 +98,7 @@ class Folder(StoredDataset):
 def _entries(config: FolderConfig) -> list[tuple[str, Entry]]:
     found: dict[str, Entry] = {}
     seen = Counter[str]()
-    for name, readable in _files(config.folder):
+    for name, readable in _files(config):
         if not readable:
             found[name] = Entry(outside=True)
             continue
@@ -122,10 +122,10 @@ def _entries(config: FolderConfig) -> list[tuple[str, Entry]]:
     return used
 
 
-def _files(folder: str) -> Iterator[tuple[str, bool]]:
-    if is_local(folder):
-        return files_of(local_path(folder))
-    return ((name, True) for name in objects_of(folder))
+def _files(config: FolderConfig) -> Iterator[tuple[str, bool]]:
+    if is_local(config.folder):
+        return files_of(local_path(config.folder))
+    return ((name, True) for name in objects_of(config.folder, config.remote.patience))
 
 
 def _add(entry: Entry, kind: str, extension: str, name: str) -> None:

@@ -65,7 +65,10 @@ class _Rows(Rows):
         except OSError as error:
             raise DataError(f"{self.name} cannot be read: {error}") from None
         except Exception as error:  # formats of columns raise kinds of their own
-            raise BadSampleError(f"{self.place(number)} cannot be read: {type(error).__name__}: {error}") from None
+            column, why = self._at_fault(number, error)
+            raise BadSampleError(
+                f"{self.place(number)}: {column} cannot be read: {type(why).__name__}: {why}"
+            ) from None
 
     @override
     def scan(self, columns: Sequence[str]) -> Iterator[Row | None]:
@@ -75,6 +78,14 @@ class _Rows(Rows):
         dataset = self.dataset.select_columns(list(columns))
         for first in range(0, len(self), _TOGETHER):
             yield from self._some(dataset, range(first, min(first + _TOGETHER, len(self))))
+
+    def _at_fault(self, number: int, error: Exception) -> tuple[str, Exception]:
+        for name in self.columns:
+            try:
+                self.dataset.select_columns([name])[number]
+            except Exception as why:  # as in ``row``
+                return f"column {name}", why
+        return "it", error
 
     def _some(self, dataset: Any, numbers: range) -> list[Row | None]:
         try:

@@ -17,7 +17,7 @@ from mmx_pairs.rows import Row, Rows
 from mmx_pairs.source import Source
 
 _FOR_NAMES: Final = 1000
-_BLANK: Final = np.isin(np.arange(256), list(b" \t\r\n"))
+_WRITTEN: Final = ~np.isin(np.arange(256), list(b" \t\r\n"))
 
 
 @final
@@ -104,7 +104,7 @@ def _keep(
     data: bytes, begins: np.ndarray, starts: list[np.ndarray], lines: list[np.ndarray], offset: int, line: int
 ) -> None:
     """Append the lines that are not blank."""
-    written = np.concatenate([[0], np.cumsum(~_BLANK[np.frombuffer(data, dtype=np.uint8)])])
-    kept = written[begins[1:]] > written[begins[:-1]]
+    written = _WRITTEN[np.frombuffer(data, dtype=np.uint8, count=int(begins[-1]))]
+    kept = np.logical_or.reduceat(written, begins[:-1])
     starts.append(begins[:-1][kept] + offset)
     lines.append((np.flatnonzero(kept) + line).astype(np.uint32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from typing import Any, cast
@@ -49,18 +50,26 @@ def files_of(folder: str) -> Iterator[tuple[str, bool]]:
         waiting += reversed(subfolders)
 
 
-def objects_of(url: str) -> Iterator[str]:
+def objects_of(url: str, patience: float) -> Iterator[str]:
     """Yield the files at a URL, relative to it.
 
-    Raises:
-        DataError: they cannot be listed.
-    """
-    from fsspec import AbstractFileSystem
-    from fsspec.core import url_to_fs
+    Args:
+        url: the folder.
+        patience: seconds that listing it may take.
 
+    Raises:
+        DataError: they cannot be listed, or not in that time.
+    """
+    from mmx.storage.background import background
+
+    listed = _listed(url, patience)
     try:
-        system, base = cast(tuple[AbstractFileSystem, str], url_to_fs(url))
-        found = cast(list[Any], system.find(base))
+        base, found = asyncio.run_coroutine_threadsafe(listed, background().loop).result()
+    except _TooSlowError:
+        raise DataError(
+            f"folder {shown(url)} cannot be listed in {patience:g} s: check the address and the network, or raise "
+            "data.train.remote.patience"
+        ) from None
     except Exception as error:  # each file system raises kinds of its own
         reason = f"{type(error).__name__}: {error}".replace(url, shown(url))
         raise DataError(f"folder {shown(url)} cannot be listed: {reason}") from None
@@ -69,6 +78,28 @@ def objects_of(url: str) -> Iterator[str]:
         name = path.removeprefix(base)
         if not any(part.startswith(".") for part in name.split("/")):
             yield name
+
+
+class _TooSlowError(Exception):
+    """A folder was not listed in time. File systems may have raised a TimeoutError of their own."""
+
+
+async def _listed(url: str, patience: float) -> tuple[str, list[Any]]:
+    """Return what ``_found`` does, from a thread that no process waits for: it may hang for ever."""
+    task = asyncio.get_running_loop().run_in_executor(None, _found, url)
+    done, _ = await asyncio.wait([task], timeout=patience)
+    if not done:
+        raise _TooSlowError
+    return task.result()
+
+
+def _found(url: str) -> tuple[str, list[Any]]:
+    """Return how the file system calls a folder, and all files in it."""
+    from fsspec import AbstractFileSystem
+    from fsspec.core import url_to_fs
+
+    system, base = cast(tuple[AbstractFileSystem, str], url_to_fs(url))
+    return base, cast(list[Any], system.find(base))
 
 
 def _entries(folder: str, below: str) -> list[os.DirEntry[str]]:

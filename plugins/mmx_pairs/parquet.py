@@ -86,17 +86,19 @@ class Parquet(Rows):
 
     def _forget(self) -> None:
         self._process, self._number = os.getpid(), next(_NUMBERS)
-        self._opened: Any = None
+        self._footer: Any = None
 
     def _file(self) -> Any:
+        """Open the table; its footer is read once. None stays open: it would hold the bytes that were read last."""
         if self._process != os.getpid():
             self._forget()
-        if self._opened is None:
-            self._opened = _open(self.source)
-        return self._opened
+        opened = _open(self.source, self._footer)
+        self._footer = opened.metadata
+        return opened
 
     def _group(self, group: int) -> Any:
-        self._file()
+        if self._process != os.getpid():
+            self._forget()
         key = (self._number, group)
         if key not in _GROUPS:
             _GROUPS[key] = self._read(group, None)
@@ -124,13 +126,13 @@ def _rows(batch: Any) -> list[Row | None]:
         return [row for number in range(len(batch)) for row in _rows(batch.slice(number, 1))]
 
 
-def _open(source: Source) -> Any:
+def _open(source: Source, footer: Any) -> Any:
     try:
         from pyarrow import ArrowException, PythonFile
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise MissingPackageError(missing("pyarrow", "parquet")) from None
     try:
-        return ParquetFile(PythonFile(Opened(source, source.size()), mode="r"))
+        return ParquetFile(PythonFile(Opened(source, source.size()), mode="r"), metadata=footer)
     except (ArrowException, OSError) as error:
         raise DataError(f"table {source.name} is not a parquet file that can be read: {error}") from None

@@ -15,6 +15,8 @@ from mmx_pairs.config_rows import RowsConfig
 _IMAGE: Final = ("image", "img", "image_path", "filepath", "file_path", "file_name", "filename", "path", "file", "url")
 _CAPTION: Final = ("caption", "captions", "text", "texts", "title")
 _SEPARATORS: Final = ("\t", ";", ",", "|")
+_HUGE: Final = 2**1023
+"""Numbers from here on are not taken from samples, whatever they are stored in: some floats cannot hold."""
 
 Row = Mapping[str, Any]
 
@@ -97,10 +99,7 @@ def number_of(value: object) -> float | None:
     """Return a value as a number, None if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
+    return float(value) if abs(value) < _HUGE else None
 
 
 def no_number(name: str, numbers: Sequence[str]) -> RecipeError:

@@ -92,7 +92,7 @@ class RowsDataset(StoredDataset):
             image = pictures.read(picture, key)
         except BadSampleError as error:
             raise BadSampleError(f"{error} ({place})") from None
-        apart = (columns.image, columns.caption, columns.key)
+        apart = (columns.image, columns.caption)
         fields = {name: rows.value(cell) for name, cell in row.items() if name not in apart and cell not in (None, "")}
         origin = f"{shown(picture)}, {place}" if isinstance(picture, str) else place
         return Raw(key, image, texts, fields, origin=origin)
@@ -126,8 +126,9 @@ class RowsDataset(StoredDataset):
         return found
 
     def _numbers(self, names: Sequence[str]) -> Iterator[dict[str, float]]:
-        for _, rows, _ in self.parts:
-            there = [name for name in names if rows.may_have(name)]
+        for (_, rows, _), columns in zip(self.parts, self._columns, strict=True):
+            apart = (columns.image, columns.caption)
+            there = [name for name in names if name not in apart and rows.may_have(name)]
             for row in rows.scan(there):
                 values = {} if row is None else {name: number_of(rows.value(row.get(name))) for name in there}
                 yield {name: number for name, number in values.items() if number is not None}

@@ -10,6 +10,7 @@ from typing import Final, final
 import numpy as np
 
 from mmx.errors import DataError
+from mmx.shards.find import check_names
 from mmx.shards.index import Index, beside, missing, open_index
 from mmx.shards.roles import names_of
 from mmx.shards.rows import Facts, Rows
@@ -30,8 +31,11 @@ class Catalog:
         """Open the index, or read the headers of all shards.
 
         Raises:
+            RecipeError: two shards have one name.
             DataError: a shard or the index cannot be read, or the one does not belong to the other.
         """
+        self._names = names_of(files.urls)
+        check_names(self._names)
         self.index, why = _index(config, files)
         self.shards: Sequence[int] = range(len(files.urls))
         """The place of each shard in the index."""
@@ -49,7 +53,6 @@ class Catalog:
         self.counts = counts
         """Samples of each shard."""
         self._starts = np.array([0, *accumulate(counts)], np.int64)
-        self._names = names_of(files.urls)
 
     notes: Sequence[str]
     """What cannot be known of the shards."""

@@ -80,6 +80,7 @@ class Shards(StoredDataset):
         self.files.ahead(
             (shard, start, end - start)
             for shard, row in map(self.catalog.locate, indices)
+            if not self._fault(row)
             for start, end in _runs([span for span in self._spans(row) if span[0] >= 0])
         )
 
@@ -89,10 +90,11 @@ class Shards(StoredDataset):
 
     def _parts(self, index: int) -> tuple[str, bytes, bytes, bytes | None]:
         shard, row = self.catalog.locate(index)
-        key, spans = self.catalog.key(index), self._spans(row)
-        self._refuse(key, row, spans)
+        key, fault = self.catalog.key(index), self._fault(row)
+        if fault:
+            raise BadSampleError(f"{key}: {fault}")
         self._check_size(shard)
-        image, caption, beside = self._read(key, shard, spans)
+        image, caption, beside = self._read(key, shard, self._spans(row))
         self._check(key, row, (image, caption, beside))
         assert image is not None and caption is not None  # it was refused
         return key, image, caption, beside
@@ -102,20 +104,20 @@ class Shards(StoredDataset):
         place = self.catalog.rows.place(row)
         return place.image, place.caption, place.json if place.json[1] <= LARGEST[JSON] else (-1, 0)
 
-    def _refuse(self, key: str, row: int, spans: Sequence[Span]) -> None:
-        again = self.catalog.rows.again(row)
+    def _fault(self, row: int) -> str:
+        """Return why a sample cannot be used, as far as is known before it is read."""
+        again, spans = self.catalog.rows.again(row), self._spans(row)
         if again is not None:
             part, offset = again
             first = self.catalog.rows.places[row, 2 * part]
-            raise BadSampleError(
-                f"{key}: has a second {PARTS[part]}: they are at bytes {first} and {offset} of its shard"
-            )
+            return f"has a second {PARTS[part]}: they are at bytes {first} and {offset} of its shard"
         for part in (IMAGE, CAPTION):
             offset, size = spans[part]
             if offset < 0:
-                raise BadSampleError(f"{key}: has no {PARTS[part]} ({self.config.extensions.wanted(part)})")
+                return f"has no {PARTS[part]} ({self.config.extensions.wanted(part)})"
             if size > LARGEST[part]:
-                raise BadSampleError(f"{key}: the {PARTS[part]} has {size} bytes, more than {LARGEST[part]}")
+                return f"the {PARTS[part]} has {size} bytes, more than {LARGEST[part]}"
+        return ""
 
     def _check_size(self, shard: int) -> None:
         """Check once that a shard has the size that the index says."""

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 from mmx.data.stored import StoredDataset
 from mmx.errors import DataError
 from mmx.files import Carried
-from mmx.shards.spread import follow
+from mmx.following import follow
 
 Task = TypeVar("Task")
 Done = TypeVar("Done")

@@ -6,11 +6,13 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
 from mmx.errors import DataError
+from mmx.shards.find import check_names
 from mmx.shards.index import CONTENTS, MOST_NUMBERS, NUMBER, Contents, Shard, relative
 from mmx.shards.roles import CAPTION, IMAGE, Extensions
 from mmx.shards.scan import useless
@@ -73,24 +75,35 @@ def build(
         tell: is told of each shard.
 
     Raises:
+        RecipeError: two shards have one name.
         DataError: a shard cannot be read, or is damaged; no sample can be used; the file cannot be written.
     """
+    names = [relative(url, to) for url in files.urls]
+    check_names(names)
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".mmx-index-", dir=to.parent) as aside:
-            return _build(files, extensions, to, workers, skip_damaged, tell, Path(aside))
+            return _build(files, names, extensions, to, workers, skip_damaged, tell, Path(aside))
     except OSError as error:
         raise DataError(f"the index {to} cannot be written: {error.strerror}; name another file with --to") from None
 
 
 def _build(
-    files: Files, extensions: Extensions, to: Path, workers: int, skip: bool, tell: Tell | None, aside: Path
+    files: Files,
+    names: Sequence[str],
+    extensions: Extensions,
+    to: Path,
+    workers: int,
+    skip: bool,
+    tell: Tell | None,
+    aside: Path,
 ) -> Built:
     parts: list[Part] = []
-    for part in each(_Work(files, extensions, aside), len(files.urls), workers):
-        parts.append(part)
-        if tell is not None:
-            tell(part)
+    with closing(each(_Work(files, extensions, aside), len(files.urls), workers)) as found:
+        for part in found:
+            parts.append(part)
+            if tell is not None:
+                tell(part)
     bad = [part.damage for part in parts if part.damage]
     if bad and not skip:
         raise DataError("\n".join([*bad, f"no index was written; {_advice(len(bad), len(parts))}"]))
@@ -103,7 +116,7 @@ def _build(
     contents = Contents(
         image=extensions.image,
         caption=extensions.caption,
-        shards=tuple(_shard(files.urls[number], parts[number], to) for number in used),
+        shards=tuple(_shard(names[number], parts[number]) for number in used),
     )
     pieces = [(aside / str(number), parts[number].sizes) for number in used]
     write_index(aside / "index", {CONTENTS: contents.model_dump_json()}, numbers, pieces)
@@ -111,8 +124,8 @@ def _build(
     return Built(to, parts, numbers, ranked[MOST_NUMBERS:])
 
 
-def _shard(url: str, part: Part, to: Path) -> Shard:
-    return Shard(name=relative(url, to), size=part.size, sha256=part.sha256, samples=part.sizes.samples)
+def _shard(name: str, part: Part) -> Shard:
+    return Shard(name=name, size=part.size, sha256=part.sha256, samples=part.sizes.samples)
 
 
 def _advice(bad: int, shards: int) -> str:

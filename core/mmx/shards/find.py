@@ -47,5 +47,22 @@ def shards_of(patterns: Sequence[str]) -> list[str]:
     return found
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Check that shards can be told apart by the names that samples' keys or an index have of them.
+
+    Raises:
+        RecipeError: two have one name.
+    """
+    first = dict[str, int]()
+    for number, name in enumerate(names, 1):
+        before = first.setdefault(name, number)
+        if before != number:
+            raise RecipeError(
+                f"the shards {before} and {number} of {len(names)} are both {name}: name each shard once. URLs that differ "
+                "only in their query or user are one shard to an index and to the keys of samples, which never hold these: "
+                "give each shard a path of its own, or download them"
+            )
+
+
 def _is_tar(name: str) -> bool:
     return name.lower().endswith(".tar")

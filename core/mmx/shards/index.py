@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from mmx.config import RemoteTable, Table
 from mmx.errors import DataError
-from mmx.shards.mapped import Mapped, damaged, mapped, opened
+from mmx.shards.mapped import MOST_COMMAS, Mapped, damaged, mapped, opened
 from mmx.shards.roles import Extensions
 from mmx.shards.rows import Facts, Rows
 from mmx.storage.files import fetch
@@ -26,6 +26,8 @@ CONTENTS: Final = "mmx_index"
 NUMBER: Final = "number:"
 """Starts the names of arrays of numbers."""
 MOST_NUMBERS: Final = 64
+_FAULTS: Final = 100
+"""Of which the first is shown: each takes a kilobyte to be told."""
 Count = Annotated[int, Field(ge=0, lt=2**62)]
 
 
@@ -43,9 +45,9 @@ class Contents(Table):
     """What an index is of."""
 
     version: Literal[1] = 1
-    image: tuple[str, ...]
+    image: Annotated[tuple[str, ...], Field(fail_fast=True)]
     caption: str
-    shards: Annotated[tuple[Shard, ...], Field(max_length=MOST)]
+    shards: Annotated[tuple[Shard, ...], Field(max_length=MOST, fail_fast=True)]
 
 
 @final
@@ -160,9 +162,13 @@ def _contents(arrays: Mapped) -> Contents:
     text = arrays.metadata.get(CONTENTS)
     if not isinstance(text, str):
         raise damaged(arrays.where, "is not an index of shards")
+    if text.count(",") > MOST_COMMAS:  # they may be escaped in the header
+        raise damaged(arrays.where, "has more in it than any index")
     try:
         return Contents.model_validate_json(text)
     except ValidationError as error:
+        if error.error_count() > _FAULTS:
+            raise damaged(arrays.where, f"has {error.error_count():,} faults") from None
         first = error.errors()[0]
         raise damaged(arrays.where, f"its {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 

@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 from mmx.errors import DataError
 
-LARGEST_HEADER: Final = 100_000_000
+LARGEST_HEADER: Final = 2**26
+"""Bytes. The header of an index of the most shards, with names of 200 characters, has 37 MiB."""
+MOST_COMMAS: Final = 600_000
+"""Of a header, or of a JSON text in it: what is read of it takes a hundred times its bytes where all of it is commas. The
+index of the most shards has 400,000, and those of their names."""
 KINDS: Final[Mapping[str, np.dtype[Any]]] = {
     name: np.dtype(kind).newbyteorder("<")
     for name, kind in (("U8", "u1"), ("I32", "i4"), ("I64", "i8"), ("U64", "u8"), ("F64", "f8"))
@@ -92,11 +96,18 @@ def opened(data: memoryview, where: str) -> Mapped:
     if len(data) < 8 or length > min(len(data) - 8, LARGEST_HEADER):
         raise damaged(where, "is cut short, or not a safetensors file")
     text = bytes(data[8 : 8 + length])
+    if not fits(text):
+        raise damaged(where, "its header has more in it than any index")
     header = _object(text, where)
     metadata = header.get("__metadata__", {})
     if not isinstance(metadata, dict):
         raise damaged(where, "has no metadata")
     return Mapped(cast(dict[str, Any], metadata), hashlib.sha256(text).hexdigest(), where, data[8 + length :], header)
+
+
+def fits(header: bytes) -> bool:
+    """Say whether a header is small enough to be read."""
+    return len(header) <= LARGEST_HEADER and header.count(b",") <= MOST_COMMAS
 
 
 def damaged(where: str, what: str) -> DataError:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from typing import final
 
 from mmx.errors import DataError
+from mmx.shards.buffered import Buffered
 from mmx.shards.roles import CAPTION, IMAGE, Extensions, split
 from mmx.shards.rows import Gathered, Rows, joined
 from mmx.shards.tar import DamagedShardError, Walk
@@ -36,7 +36,7 @@ class Scan:
 
     def _shard(self, files: Files, shard: int) -> Rows:
         name = shown(files.urls[shard])
-        walk, found = Walk(partial(files.read, shard), name), Gathered()
+        walk, found = Walk(Buffered(files, shard).read, name), Gathered()
         for member in walk:
             parts = split(member.name)
             if parts is None:

@@ -10,7 +10,15 @@ from mmx.errors import DataError
 
 BLOCK: Final = 512
 _REGULAR: Final = (b"0", b"\0", b"7")
-_LONGEST_NAME: Final = 65_536
+_BARE: Final = (b"1", b"2", b"3", b"4", b"5", b"6")
+"""Links, devices, directories and pipes: no bytes follow them, whatever size their headers say."""
+_PAX: Final = (b"x", b"X")
+_PASSED: Final = (b"g", b"K")
+"""Headers that may stand between a member and what extends it."""
+_SPARSE: Final = b"GNU.sparse."
+_LONGEST_NAME: Final = 2**16
+_LONGEST_PAX: Final = 2**22
+"""Bytes of an extended header: macOS puts the attributes of a file into it."""
 _LARGEST: Final = 2**62
 _DIGITS: Final = 19
 """Of the longest number that an extended header may hold; longer ones cost time to read."""
@@ -33,6 +41,16 @@ Read = Callable[[int, int], bytes]
 """Returns bytes by offset and size, fewer at the end of the file."""
 
 
+@dataclass
+class _Known:
+    """What extended headers say of the member behind them."""
+
+    name: str | None = None
+    size: int | None = None
+    """Overrides that of the member's own header, whose field cannot hold it."""
+    sparse: bool = False
+
+
 @final
 class Walk:
     """The regular files of a tar, in order; directories, links and devices are passed over.
@@ -53,7 +71,7 @@ class Walk:
         Raises:
             DamagedShardError: it is not a tar, or a header is damaged or cut off; the message names the shard and the byte.
         """
-        name, size = None, None
+        known = _Known()
         while True:
             header = self._read(self.end, BLOCK)
             if not header or header.count(0) == BLOCK:
@@ -61,19 +79,20 @@ class Walk:
                 return
             kind, length = _check(header, self._shard, self.end)
             start = self.end + BLOCK
-            self.end = start + _padded(length)
-            if kind in (b"x", b"L"):
-                extra = self._extra(start, length)
-                if kind == b"L":
-                    name = _text(extra)
-                else:
-                    name, size = _pax(extra, name, size)
+            if kind == b"L" or kind in _PAX:
+                self._extend(known, kind, start, length)
+            elif kind not in _PASSED:
+                name = known.name or _name(header)
+                if known.sparse or kind == b"S":
+                    raise self._sparse(name)
+                length = length if known.size is None else known.size
+                if kind in _BARE or (kind == b"\0" and name.endswith("/")):  # the oldest tars know no directories
+                    kind, length = b"", 0
+                self.end, known = start + _padded(length), _Known()
+                if kind in _REGULAR:
+                    yield Member(name, start, length)
                 continue
-            if size is not None:  # an extended header overrides the size, which its own field cannot hold
-                self.end, length = start + _padded(size), size
-            if kind in _REGULAR:
-                yield Member(name or _name(header), start, length)
-            name, size = None, None
+            self.end = start + _padded(length)
 
     def _finish(self, header: bytes) -> None:
         if header:
@@ -81,15 +100,33 @@ class Walk:
             self.marked = len(again) == BLOCK == again.count(0)
             self.end += BLOCK + len(again) * self.marked
 
-    def _extra(self, start: int, length: int) -> bytes:
-        if length > _LONGEST_NAME:
-            raise DamagedShardError(f"shard {self._shard} has a name of {length} bytes at byte {start}")
+    def _extend(self, known: _Known, kind: bytes, start: int, length: int) -> None:
+        """Take note of what a header says of the member behind it."""
+        long = kind == b"L"
+        if length > (_LONGEST_NAME if long else _LONGEST_PAX):
+            raise self._too_long(start, length)
         data = self._read(start, length)
         if len(data) < length:
             raise DamagedShardError(
                 f"shard {self._shard} is cut short: it ends inside a name, at byte {start + len(data)}"
             )
-        return data
+        if long:
+            known.name = _text(data)
+        else:
+            _pax(data, known)
+        if len(known.name or "") > _LONGEST_NAME:
+            raise self._too_long(start, len(known.name or ""))
+
+    def _too_long(self, start: int, length: int) -> DamagedShardError:
+        return DamagedShardError(
+            f"shard {self._shard} has a name or an extended header of {length} bytes at byte {start}"
+        )
+
+    def _sparse(self, name: str) -> DamagedShardError:
+        return DamagedShardError(
+            f"shard {self._shard} has the sparse file {name!r} at byte {self.end}, which is not read; pack the shard again "
+            "without tar's --sparse"
+        )
 
 
 def _padded(length: int) -> int:
@@ -113,8 +150,8 @@ def _check(header: bytes, shard: str, position: int) -> tuple[bytes, int]:
     return header[156:157], length
 
 
-def _pax(records: bytes, name: str | None, size: int | None) -> tuple[str | None, int | None]:
-    """Return the path and size of ``LENGTH KEY=VALUE`` records, or what was known if they have none."""
+def _pax(records: bytes, known: _Known) -> None:
+    """Take path, size and sparseness from ``LENGTH KEY=VALUE`` records; others, and what is damaged, are passed over."""
     position = 0
     while position < len(records):
         space = records.find(b" ", position, position + _DIGITS + 1)
@@ -122,13 +159,13 @@ def _pax(records: bytes, name: str | None, size: int | None) -> tuple[str | None
         if length is None or not 0 < length <= len(records) - position:
             break
         key, _, value = records[space + 1 : position + length].rstrip(b"\n").partition(b"=")
-        if key == b"path":
-            name = _text(value)
+        if key in (b"path", _SPARSE + b"name"):
+            known.name = _text(value)
         elif key == b"size":
             number = _counted(value)
-            size = number if number is not None and number < _LARGEST else size
+            known.size = number if number is not None and number < _LARGEST else known.size
+        known.sparse = known.sparse or key.startswith(_SPARSE)
         position += length
-    return name, size
 
 
 def _counted(digits: bytes) -> int | None:

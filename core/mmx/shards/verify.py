@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final, final
 
 import numpy as np
 
 from mmx.errors import DataError
+from mmx.shards.buffered import Buffered
 from mmx.shards.index import Index, missing
 from mmx.shards.roles import LARGEST, Extensions
 from mmx.shards.rows import Facts, Rows, check_of
 from mmx.shards.spread import each
 from mmx.shards.survey import UNDECODABLE, Findings, Survey, survey
-from mmx.shards.tar import DamagedShardError
+from mmx.shards.tar import DamagedShardError, Read
 from mmx.storage.failures import MissingError
 from mmx.storage.files import Files
 from mmx.storage.urls import shown
@@ -62,9 +64,10 @@ def verify(
         DataError: the index is damaged.
     """
     reports: list[Report] = []
-    for report in each(_Work(files, extensions, index, decoded), len(files.urls), workers):
-        reports.append(report)
-        tell(report)
+    with closing(each(_Work(files, extensions, index, decoded), len(files.urls), workers)) as found:
+        for report in found:
+            reports.append(report)
+            tell(report)
     return [*reports, *_lost(files, index)]
 
 
@@ -136,9 +139,9 @@ def _compare(report: Report, files: Files, shard: int, found: Survey | None, ind
         report.wrong.append("its sha256 is not the one that was indexed")
     if found is not None and len(found.rows) != indexed.samples:
         report.wrong.append(f"{len(found.rows):,} samples, not {indexed.samples:,} as indexed")
-    changed = Findings()
+    changed, read = Findings(), Buffered(files, shard).read
     for row in range(rows.start, rows.stop):
-        if not _as_indexed(files, shard, index, row):
+        if not _as_indexed(read, index, row):
             changed.add("samples that changed or are gone", index.rows.key(row))
     report.wrong += [named(what, changed) for what in changed.counts]
 
@@ -162,12 +165,12 @@ def _same(found: Survey, rows: Rows, facts: Facts, here: slice) -> bool:
     )
 
 
-def _as_indexed(files: Files, shard: int, index: Index, row: int) -> bool:
+def _as_indexed(read: Read, index: Index, row: int) -> bool:
     place = index.rows.place(row)
     digests: list[bytes | None] = []
     for part, (offset, size) in enumerate((place.image, place.caption, place.json)):
         absent = offset < 0 or size > LARGEST[part]
-        digests.append(None if absent else hashlib.sha256(files.read(shard, offset, size)).digest())
+        digests.append(None if absent else hashlib.sha256(read(offset, size)).digest())
     return check_of(index.rows.key(row), digests) == int(index.facts.checks[row])
 
 

@@ -12,8 +12,9 @@ from typing import Any, BinaryIO, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from mmx.errors import DataError
 from mmx.shards.index import NUMBER
-from mmx.shards.mapped import KINDS, Mapped, mapped
+from mmx.shards.mapped import KINDS, Mapped, fits, mapped
 
 Piece = tuple[Path, "Sizes"]
 """The rows of one shard in a safetensors file, and how many they are."""
@@ -66,11 +67,19 @@ def write_index(path: Path, metadata: Mapping[str, str], numbers: Sequence[str],
         metadata: of the file.
         numbers: names of the arrays of numbers; a shard that has one not gets NaN.
         pieces: the rows of all shards, in order.
+
+    Raises:
+        DataError: the metadata is too large.
     """
     # The widest first, so that each one is aligned.
     arrays = [*_ARRAYS, *(_Array(NUMBER + name, "F64", "samples") for name in numbers), *_SMALL]
     totals = {name: sum(getattr(sizes, name) for _, sizes in pieces) for name in ("samples", "key_bytes", "twice")}
     header, starts = _header(metadata, arrays, totals)
+    if not fits(header[_ALIGNED:]):
+        raise DataError(
+            f"the names of {len(pieces):,} shards are too long for one index, or have too many commas: make several "
+            "indices, each of some of the shards, or give the shards shorter names"
+        )
     with path.open("wb") as file:
         file.write(header)
         positions = {name: len(header) + start for name, start in starts.items()}

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -16,6 +18,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mmx.cli import data_shards
+from mmx.shards.build import build
+from mmx.shards.roles import Extensions
+from mmx.storage.files import Files
 
 
 @dataclass(frozen=True)
@@ -137,3 +142,32 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def _hear() -> None:
+    """A script's background ignores Ctrl-C, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("command", ["index", "verify"])
+def test_ctrl_c_does_not_wait_for_shards_that_are_being_read(command: str, tmp_path: Path) -> None:
+    arguments = {"index": ["--to", str(tmp_path / "i")], "verify": ["--index", str(tmp_path / "i")]}[command]
+    write(tmp_path / "a.tar", [("0.png", picture()), ("0.txt", b"text")])
+    build(Files([str(tmp_path / "a.tar")]), Extensions(), tmp_path / "i", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/{{0..3}}.tar"
+        running = subprocess.Popen(
+            [sys.executable, "-m", "mmx", "data", command, url, *arguments, "--workers", "2"],
+            env={**os.environ, "NO_PROXY": "127.0.0.1"},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=_hear,
+            start_new_session=True,
+        )
+        with running, silent.accept()[0], silent.accept()[0]:  # each process waits for an answer
+            os.killpg(running.pid, signal.SIGINT)
+            _, said = running.communicate(timeout=20)  # until nobody holds the pipes any more
+    assert running.returncode == 130 and "interrupted" in said and "Traceback" not in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "i"]

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from mmx.config import RemoteTable
-from mmx.errors import DataError
+from mmx.errors import DataError, RecipeError
 from mmx.shards import build as building
 from mmx.shards.build import Built, build
 from mmx.shards.index import Index, open_index
@@ -190,3 +190,17 @@ def test_shards_at_urls(make: Make, triples: Triples, tmp_path: Path) -> None:
     assert away.find("memory://indexed/a.tar") == 0 and away.find(str(path)) is None
     assert away.contents.shards[0].sha256 == here.contents.shards[0].sha256
     assert np.array_equal(away.facts.checks, here.facts.checks)
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ["https://x/get.tar?f=0", "https://x/a.tar", "https://x/get.tar?f=1"],
+        ["https://me@x/get.tar", "https://x/a.tar", "https://x/get.tar"],
+        ["x/get.tar", "x/a.tar", "./x/../x/get.tar"],
+    ],
+)
+def test_shards_that_an_index_cannot_tell_apart_are_refused_unread(urls: list[str], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"shards 1 and 3 of 3 are both .*x/get\.tar: .*a path of its own") as caught:
+        build(Files(urls), Extensions(), tmp_path / "out" / "i", 1)
+    assert "f=" not in str(caught.value) and "me@" not in str(caught.value) and not list(tmp_path.iterdir())

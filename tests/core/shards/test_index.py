@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,13 @@ import pytest
 
 from mmx.config import RemoteTable
 from mmx.errors import DataError
+from mmx.shards import mapped
 from mmx.shards.build import build
-from mmx.shards.index import open_index, place_of
+from mmx.shards.index import CONTENTS, open_index, place_of
 from mmx.shards.roles import Extensions
+from mmx.shards.write import write_index
 from mmx.storage.files import Files
+from mmx.storage.urls import MOST
 
 Make = Callable[..., Path]
 Triples = Callable[..., list[tuple[str, bytes]]]
@@ -124,6 +128,66 @@ def test_what_is_no_safetensors_file(data: bytes, tmp_path: Path) -> None:
         open_index(str(tmp_path / "i"), RemoteTable())
     with pytest.raises(DataError, match="there is no index at"):
         open_index(str(tmp_path / "j"), RemoteTable())
+
+
+def huge(header: Header, inner: str) -> bytes:
+    """Return a header with other contents, whose commas do not show from outside."""
+    metadata = json.dumps({"mmx_index": inner}).replace(",", "\\u002c")
+    return (
+        json.dumps({**header, "__metadata__": 0})
+        .encode()
+        .replace(b'"__metadata__": 0', f'"__metadata__": {metadata}'.encode())
+    )
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        ('{"caption": "txt", "image": [], "shards": [' + "[]," * 700_000 + "[]]}", "has more in it than any index"),
+        ('{"caption": "txt", "image": [], "shards": [' + "[]," * 90_000 + "[]]}", r"its shards\.0: "),
+        ('{"caption": "txt", "shards": [], "image": [' + "0," * 90_000 + "0]}", r"its image\.0: "),
+        ("{" + ",".join(f'"{name:x}":0' for name in range(90_000)) + "}", "has 90,003 faults"),
+    ],
+)
+def test_contents_with_very_many_faults_cost_little(inner: str, message: str, index: Path) -> None:
+    header, rest = split(index)
+    text = huge(header, inner)
+    index.write_bytes(len(text).to_bytes(8, "little") + text + rest)
+    assert text.count(b",") < 100 and json.loads(text)["__metadata__"]["mmx_index"] == inner
+    before = time.process_time()
+    with pytest.raises(DataError, match=f"index .*/i: {message}"):
+        read_all(index)
+    assert time.process_time() - before < 5
+
+
+def test_a_header_of_very_many_parts_is_refused_unread(index: Path) -> None:
+    text = b'{"x":[' + b"[]," * 2_000_000 + b"[]]}"
+    index.write_bytes(len(text).to_bytes(8, "little") + text)
+    tracemalloc.start()
+    with pytest.raises(DataError, match="has more in it than any index"):
+        read_all(index)
+    assert tracemalloc.get_traced_memory()[1] < 3 * len(text)
+    tracemalloc.stop()
+
+
+def test_an_index_of_the_most_shards_opens(tmp_path: Path) -> None:
+    names = [
+        f"https://bucket.s3.eu-central-1.amazonaws.com/{'d' * 160}/laion-{number:06d}.tar" for number in range(MOST)
+    ]
+    shards = ",".join(f'{{"name":"{name}","size":9,"sha256":"{"0" * 64}","samples":0}}' for name in names)
+    write_index(tmp_path / "i", {CONTENTS: f'{{"image":["jpg"],"caption":"txt","shards":[{shards}]}}'}, [], [])
+    assert (tmp_path / "i").stat().st_size > 2**25
+    assert open_index(str(tmp_path / "i"), RemoteTable()).find(names[-1]) == MOST - 1
+
+
+def test_an_index_that_could_not_be_opened_is_not_written(
+    make: Make, triples: Triples, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapped, "MOST_COMMAS", 10)
+    before, files = index.read_bytes(), sorted(index.parent.iterdir())
+    with pytest.raises(DataError, match="names of 1 shards are too long for one index"):
+        build(Files([str(make("a.tar", triples(3)))]), Extensions(), index, 1)
+    assert index.read_bytes() == before and sorted(index.parent.iterdir()) == files
 
 
 def test_every_cut_and_random_damage_is_an_error_or_harmless(index: Path) -> None:

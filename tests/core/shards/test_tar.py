@@ -1,6 +1,9 @@
 """Headers of tars, good and hostile."""
 
 import io
+import random
+import shutil
+import subprocess
 import tarfile
 import time
 from collections.abc import Callable
@@ -37,6 +40,86 @@ def test_members_are_those_that_tarfile_finds(format: int, make: Make) -> None:
     assert found.marked and found.end <= path.stat().st_size
 
 
+KINDS = (b"0", b"\0", b"7", b"1", b"2", b"3", b"4", b"5", b"6", b"K", b"g", b"A", b"V")
+"""Files of all kinds, links, devices, a folder, a pipe, a long link, what holds for all, and what nobody knows."""
+
+
+def odd(seed: int) -> bytes:
+    """Return a tar of members of all kinds, whose sizes say nothing of whether bytes follow them."""
+    draw, tar = random.Random(seed), bytearray()
+    for number in range(60):
+        kind, size = draw.choice(KINDS), draw.choice([0, 3, 512, 700, 4096])
+        if kind == b"K":
+            size, content = 4, b"link"
+        elif kind == b"g":
+            content = b"14 comment=xy\n"
+            size = len(content)
+        else:
+            content = draw.randbytes(size)
+        name = f"{number}.txt" + "/" * (kind in (b"5", b"\0") and draw.random() < 0.5)
+        bare = kind in (b"1", b"2", b"3", b"4", b"5", b"6") or (kind == b"\0" and name.endswith("/"))
+        if draw.random() < 0.3 and kind not in (b"K", b"g"):
+            records = b"".join(
+                f"{len(record) + 4} {record}\n".encode() for record in (f"path=long-{name}", f"size={size:07d}")
+            )
+            tar += header("x", len(records), draw.choice([b"x", b"X"])) + padded(records)
+        tar += header(name, size, kind) + (b"" if bare else padded(content))
+    return bytes(tar) + header("last.txt", 0) + bytes(1024)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_members_of_all_kinds_are_those_that_tarfile_finds(seed: int) -> None:
+    data = odd(seed)
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        known = tar.getmembers()
+    assert len(known) > 30 and {tarfile.LNKTYPE, tarfile.DIRTYPE} & {info.type for info in known if info.size}
+    members, found = walk(data)
+    assert members == [Member(info.name, info.offset_data, info.size) for info in known if info.isreg()]
+    assert found.marked and found.end == len(data)
+
+
+def test_a_large_extended_header_does_not_hide_its_member() -> None:
+    attributes = {"LIBARCHIVE.xattr.com.apple.ResourceFork": "A" * 2**20}
+    tars = io.BytesIO()
+    with tarfile.open(fileobj=tars, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("a.txt")
+        info.size, info.pax_headers = 3, attributes
+        tar.addfile(info, io.BytesIO(b"abc"))
+    assert [(member.name, member.size) for member in walk(tars.getvalue())[0]] == [("a.txt", 3)]
+
+
+@pytest.mark.parametrize("format", ["gnu", "posix"])
+@pytest.mark.skipif(shutil.which("tar") is None, reason="needs GNU tar")
+def test_a_sparse_file_is_refused_by_name(format: str, tmp_path: Path) -> None:
+    with (tmp_path / "s.txt").open("wb") as file:
+        for place in range(8):
+            file.seek(2**16 * place)
+            file.write(b"x" * 4096)
+    made = subprocess.run(["tar", "-S", f"--format={format}", "-cf", "a.tar", "s.txt"], cwd=tmp_path)
+    if made.returncode:
+        pytest.skip("tar makes no sparse files here")
+    data = (tmp_path / "a.tar").read_bytes()
+    assert len(data) < 2**17, "it is not sparse"
+    with pytest.raises(
+        DamagedShardError, match=r"the sparse file 's\.txt' at byte \d+, which is not read; pack .*--sparse"
+    ):
+        walk(data)
+
+
+@pytest.mark.parametrize("version", ["GNU.sparse.map=0,3", "GNU.sparse.size=3", "GNU.sparse.major=1"])
+def test_every_way_to_say_that_a_file_is_sparse(version: str) -> None:
+    records = f"{len(version) + 4} {version}\n".encode()
+    data = header("x", len(records), b"x") + padded(records) + header("a.txt", 3) + padded(b"abc") + bytes(1024)
+    with pytest.raises(DamagedShardError, match=r"the sparse file 'a\.txt' at byte 1024"):
+        walk(data)
+
+
+def test_a_long_path_in_an_extended_header_is_refused() -> None:
+    records = b"70013 path=" + b"n" * 70_001 + b"\n"
+    with pytest.raises(DamagedShardError, match="a name or an extended header of 70001 bytes"):
+        walk(header("x", len(records), b"x") + padded(records) + header("a.txt", 0))
+
+
 def test_the_end_mark_is_two_empty_blocks() -> None:
     data = header("a.txt", 3) + padded(b"abc")
     for behind, marked in ((b"", False), (bytes(512), False), (bytes(1000), False), (bytes(1024), True)):
@@ -57,7 +140,7 @@ def test_a_member_that_is_cut_ends_behind_the_tar() -> None:
         (b"x" * 512, "is not a tar"),
         (header("a.txt", 0) + b"x" * 512, "has a damaged header at byte 512"),
         (header("long", 300, b"L") + b"n" * 100, "cut short: it ends inside a name, at byte 612"),
-        (header("long", 70_000, b"L"), "a name of 70000 bytes"),
+        (header("long", 70_000, b"L"), "a name or an extended header of 70000 bytes"),
         (header("a.txt", 2**63), "is not a tar"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from mmx.errors import DataError
+from mmx.errors import DataError, RecipeError
 from mmx.parts.dataset import BadSampleError
 from mmx_shards.configs import ShardsConfig
 from mmx_shards.dataset import Shards
@@ -60,6 +60,14 @@ def test_shards_of_one_name_have_keys_that_differ(make: Make, pairs: Members, tm
     (tmp_path / "x").mkdir()
     dataset = shards(make("a.tar", pairs), make("x/a.tar", pairs))
     assert len({dataset.key(index) for index in range(6)}) == 6
+
+
+@pytest.mark.parametrize("index", ["none", "i"])
+def test_shards_whose_samples_would_have_the_same_keys_are_refused(index: str) -> None:
+    with pytest.raises(RecipeError, match=r"shards 1 and 2 of 3 are both http://x/get\.tar: .*a path of its own"):
+        len(shards("http://x/get.tar?f={0..2}", index=index))
+    with pytest.raises(RecipeError, match=r"shards 1 and 2 of 2 are both .*a\.tar: name each shard once"):
+        len(shards("a.tar", "a.tar"))
 
 
 @pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])

@@ -160,7 +160,9 @@ def test_an_index_at_a_url_is_fetched(make: Make, pairs: Members, tmp_path: Path
 
 
 def test_reading_ahead_names_what_will_be_read(make: Make, pairs: Members, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = make("a.tar", [*pairs, ("lonely.png", pairs[0][1])])
+    big, twice = b"x" * (2**20 + 1), ("twice.txt", b"x")
+    bad = [("lonely.png", pairs[0][1]), ("big.png", pairs[0][1]), ("big.txt", big), ("twice.png", big), twice, twice]
+    path = make("a.tar", [*pairs, *bad])
     dataset = indexed(path)
     noted: list[tuple[int, int, int]] = []
     read: list[tuple[int, int, int]] = []
@@ -176,8 +178,9 @@ def test_reading_ahead_names_what_will_be_read(make: Make, pairs: Members, monke
     for index in (2, 0):
         dataset.raw(index)
     assert noted == read and len(read) == 2  # one read for each sample
-    dataset.ahead([3])
-    assert len(noted) == 3
+    dataset.ahead([3, 4, 5])
+    assert len(noted) == 2, "what is refused is fetched"
+    assert len([raw for raw in raws(dataset) if isinstance(raw, str)]) == 3
 
 
 def test_options_for_what_is_at_a_path(make: Make, pairs: Members, tmp_path: Path) -> None:
