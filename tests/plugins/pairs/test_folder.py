@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,24 @@ def test_a_folder_that_goes_away_is_an_error_of_the_data(write: Write, picture: 
     path.rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="is gone"):
         dataset.read(0)
+
+
+@pytest.mark.timeout(10)
+def test_a_store_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, end = threading.Event(), threading.Event()
+
+    def find(self: Any, path: str) -> list[str]:
+        asked.set()
+        end.wait()
+        return []
+
+    monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "find", find)
+    try:
+        with pytest.raises(DataError, match=r"folder memory://pairs cannot be listed in 0\.2 s: .* raise .*patience"):
+            len(folder("memory://pairs", remote={"patience": 0.2}))
+        assert asked.is_set()
+    finally:
+        end.set()
 
 
 def test_a_folder_at_a_url(picture: Picture) -> None:

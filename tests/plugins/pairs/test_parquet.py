@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def test_rows_are_samples_and_row_groups_are_runs(saved: Path, picture: Picture)
     assert dataset.runs() == [2, 2, 1] and sum(dataset.runs()) == len(dataset)
     assert [dataset.raw(index).image for index in (4, 0, 3)] == [picture(number) for number in (4, 0, 3)]
     assert dataset.read(1).texts == ("caption 1", "other")
-    assert dataset.raw(0).fields == {"score": 0.1}
+    assert dataset.raw(0).fields == {"score": 0.1, "id": 10}
     assert pickle.loads(pickle.dumps(dataset)).raw(2).image == picture(2)
     with pytest.raises(IndexError):
         dataset.read(5)
@@ -145,6 +146,21 @@ def test_what_is_held_is_bounded_over_all_tables(
         assert dataset.raw(index).texts == ("x" * 1000,)
         assert sum(held.nbytes for held in parquet._GROUPS.values()) <= 3 * size
     assert dataset.raw(0).image == picture(0), "another table's group of the same number is not taken for it"
+
+
+def test_tables_that_were_read_hold_no_bytes(tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_HELD", 0)
+    size, letters = 2**20, np.random.default_rng(0)
+    columns = {"image": [letters.bytes(size)], "caption": ["one"]}
+    dataset = table(*(save(tmp_path / f"{number}.parquet", columns) for number in range(8)))
+    assert len(dataset) == 8
+    tracemalloc.start()
+    try:
+        for index in range(8):
+            assert len(dataset.raw(index).image) == size
+        assert tracemalloc.get_traced_memory()[0] < 2 * size, "an open table holds what was read of it last"
+    finally:
+        tracemalloc.stop()
 
 
 def test_two_columns_of_the_name_that_is_read_are_refused(tmp_path: Path, picture: Picture) -> None:

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from mmx.data.stored import measured
 from mmx.errors import DataError, RecipeError
 from mmx.parts.dataset import BadSampleError
+from mmx.storage.files import Files
 from mmx_pairs.config_rows import TableConfig
+from mmx_pairs.source import Source
 from mmx_pairs.table import Table
 
 Write = Callable[[Mapping[str, bytes | str]], Path]
@@ -155,6 +158,37 @@ def test_numbers_that_come_late_in_jsonl_are_found(pictures: Path, write: Write)
     dataset = table(write({"t.jsonl": row * 1001 + '{"path": "0.png", "text": "one", "score": 0.5}\n'}) / "t.jsonl")
     assert dataset.raw(1001).fields == {"score": 0.5}
     assert dataset.columns(["score"])["score"][-1] == 0.5 and np.isnan(dataset.columns(["score"])["score"][0])
+
+
+def test_numbers_are_those_of_the_fields(pictures: Path, write: Write) -> None:
+    cells = ["0.5", "7", "true", '"7"', "null", "1e999", "NaN", str(2**1022), str(2**1023), "9" * 400, "[1]", "-1e307"]
+    rows = [f'{{"path": "0.png", "text": "one", "n": {cell}, "id": {at}}}\n' for at, cell in enumerate(cells)]
+    dataset = table(write({"t.jsonl": "".join(rows)}) / "t.jsonl", key="id")
+    measures = [measured(dataset.raw(index)) for index in range(len(dataset))]
+    for name in ("n", "id"):
+        expected = [numbers.get(name, np.nan) for numbers in measures]
+        np.testing.assert_array_equal(dataset.columns([name])[name], expected)
+    assert np.isfinite(dataset.columns(["n"])["n"]).sum() == 4
+    for name in ("path", "text"):
+        with pytest.raises(RecipeError, match=rf"no sample has the number '{name}' \(numbers there are: id, n\)"):
+            dataset.columns([name])
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_a_table_that_is_replaced_is_not_read_where_its_rows_were(name: str, pictures: Path, write: Write) -> None:
+    head, row = ("path,text\n", "0.png,{}\n") if name == "t.csv" else ("", '{{"path": "0.png", "text": "{}"}}\n')
+    path = write({name: head + row.format("a cat") + row.format("a dog")}) / name
+    dataset = table(path)
+    assert len(dataset) == 2
+    sent = pickle.dumps(dataset)
+    assert pickle.loads(sent).raw(1).texts == ("a dog",), "the same table is read"
+    write({name: head + row.format("bird.") + row.format("mouse")})
+    os.utime(path, ns=(0, 0))
+    with pytest.raises(DataError, match=rf"table .*{name} was changed after its rows were counted; .* start again"):
+        pickle.loads(sent).raw(1)
+    again = pickle.loads(sent)
+    vars(again.parts[0][1])["source"] = Source(Files([str(path)]))
+    assert again.raw(1).texts == ("mouse",), "who does not look takes what is there now for the sample"
 
 
 def test_a_file_without_lines_is_refused_early(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
