@@ -83,7 +83,7 @@ def test_a_row_that_cannot_be_read_costs_no_other(tmp_path: Path, picture: Pictu
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(rows.dataset), "__getitem__", torn)
         assert [row and row["score"] for row in rows.scan(["score"])] == [0.0, None, 1.0]
-        with pytest.raises(BadSampleError, match=r"row 1 of .*: column caption cannot be read: UnicodeDecodeError"):
+        with pytest.raises(BadSampleError, match=r"row 1 of .*: column image cannot be read: UnicodeDecodeError"):
             dataset.raw(1)
 
 
