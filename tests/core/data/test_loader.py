@@ -214,3 +214,12 @@ def test_a_good_sample_that_is_left_out_is_counted_and_stops_no_run() -> None:
     ]
     with pytest.raises(DataError, match="bad samples in epoch 0: 3 so far"):
         budget.spend([Bad("f", "torn")], 0, 44)
+
+
+def test_memory_that_runs_out_is_an_error_of_the_run_and_not_a_bad_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ToyPictures, "read", fail)
+    with pytest.raises(DataError, match=r"memory ran out at the sample .*: lower data.workers or data.batch"):
+        read(0, steps=1)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -240,3 +241,18 @@ def _weights(session: Session) -> dict[str, torch.Tensor]:
 
 def _children() -> set[int]:
     return {int(child) for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+
+
+def test_a_worker_that_dies_costs_no_step_that_was_taken(tmp_path: Path) -> None:
+    session, plugins = sit(tmp_path, "data.workers=1", "checkpoint.every_steps=100")
+
+    def kill() -> None:
+        (worker,) = multiprocessing.active_children()
+        worker.kill()
+        worker.join()
+
+    plugins.add(AtStep(4, kill), "kill")
+    with pytest.raises(DataError, match="a data worker ended by itself"):
+        session.run(None)
+    reached = len(entries(tmp_path / "run"))
+    assert reached >= 4 and final(tmp_path / "run").step == reached, "what was reached is saved"
