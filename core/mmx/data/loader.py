@@ -10,11 +10,13 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from types import TracebackType
 from typing import Any, Final, cast, final
 
 import torch
+from torch._C import _remove_worker_pids
 from torch.utils.data import DataLoader
 
 from mmx.data.order import Asked, Order
@@ -78,7 +80,7 @@ def stream(
                 raise found
             yield found
     finally:
-        _end(getattr(steps_read, "_workers", ()))
+        _end(steps_read)
 
 
 @contextmanager
@@ -106,7 +108,7 @@ def _all_or_none(workers: int) -> Generator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        _end([child for child in multiprocessing.active_children() if child not in before])
+        _kill([child for child in multiprocessing.active_children() if child not in before])
         if not workers:
             raise
         _drop(error)
@@ -116,13 +118,30 @@ def _all_or_none(workers: int) -> Generator[None]:
         ) from error
 
 
-def _end(workers: Sequence[Any]) -> None:
-    """Kill workers: they only read, and one that waits for data would keep the process from ending."""
-    with suppress(RuntimeError):  # the loader's, for a worker that was killed
-        for worker in workers:
-            worker.kill()
-        for worker in workers:
-            worker.join()
+def _end(steps: Any) -> None:
+    """Kill a loader's workers: they only read, and one that waits for data would keep the process from ending.
+
+    The loader's own end is left out where it did not come first: it waits for locks that a killed worker may hold.
+    """
+    workers = getattr(steps, "_workers", ())
+    if workers and not steps._shutdown:
+        steps._shutdown = True
+        with suppress(RuntimeError):  # for a worker that has died just now
+            _remove_worker_pids(id(steps))  # its signal handler would raise, at any line, for each that is killed
+        steps._worker_pids_set = False
+        if hasattr(steps, "_pin_memory_thread_done_event"):
+            steps._pin_memory_thread_done_event.set()
+        for queue in steps._index_queues:
+            queue.cancel_join_thread()
+            queue.close()
+    _kill(workers)
+
+
+def _kill(workers: Sequence[BaseProcess]) -> None:
+    for worker in workers:
+        worker.kill()
+    for worker in workers:
+        worker.join()
 
 
 def _drop(error: Exception) -> None:

@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager
+from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import pytest
 import torch
+from torch.utils.data import get_worker_info
 
 from mmx.data.loader import Budget, stream, workers_watched
 from mmx.data.order import Order
@@ -114,6 +116,18 @@ def bounded(seconds: int) -> Generator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+def test_workers_that_wait_for_data_are_ended_every_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Reader, "step", lambda *_: time.sleep(600) if cast("Any", get_worker_info()).id else MmxError("step")
+    )
+    before = active_children()
+    with bounded(60):
+        for _ in range(10):
+            with pytest.raises(MmxError, match="step"):
+                read(2)
+            assert active_children() == before
 
 
 def test_where_not_all_workers_can_be_started_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
