@@ -60,11 +60,10 @@ def objects_of(url: str, patience: float) -> Iterator[str]:
     Raises:
         DataError: they cannot be listed, or not in that time.
     """
-    from mmx.storage.background import background
+    from mmx.storage.background import background, fetched
 
-    listed = _listed(url, patience)
     try:
-        base, found = asyncio.run_coroutine_threadsafe(listed, background().loop).result()
+        base, found = fetched(_listed(url, patience), background())
     except _TooSlowError:
         raise DataError(
             f"folder {shown(url)} cannot be listed in {patience:g} s: check the address and the network, or raise "

@@ -1,4 +1,4 @@
-"""Data workers, and the budget of samples that may be bad."""
+"""Data workers."""
 
 import ctypes
 import multiprocessing
@@ -7,9 +7,10 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from types import TracebackType
@@ -20,13 +21,13 @@ from torch._C import _remove_worker_pids
 from torch.utils.data import DataLoader
 
 from mmx.data.order import Asked, Order
-from mmx.data.views import Bad, Loaded, Reader
+from mmx.data.views import Loaded, Reader
+from mmx.data.watchdog import Watchdog
 from mmx.errors import DataError, MmxError
 from mmx.files import Carried
 from mmx.following import follow
+from mmx.pulse import Pulse, show
 
-_JUDGED: Final = 10_000
-"""Samples of an epoch by which it is judged, at least: among the first few, one is a large share."""
 _MMAP_THRESHOLD: Final = -3
 _TRIM_THRESHOLD: Final = -1
 """Their numbers in glibc's malloc.h."""
@@ -40,24 +41,35 @@ _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 def stream(
-    reader: Reader, order: Order, start: int, steps: int, workers: int, pin: bool, rank: int = 0, ranks: int = 1
+    reader: Reader,
+    order: Order,
+    start: int,
+    steps: int,
+    workers: int,
+    pin: bool,
+    rank: int = 0,
+    ranks: int = 1,
+    timeout: float = 300.0,
 ) -> Generator[Loaded, None, None]:
     """Yield the samples of steps ``start`` to ``steps``, excluded, in order, whatever the number of workers.
 
-    With several ranks, each has its equal part of every step.
+    With several ranks, each has its equal part of every step. A worker that needs more than ``timeout`` seconds for one
+    sample is ended.
 
     The loader draws its base seed from a generator of its own: the global one must not move when a run resumes.
     Close it to end its workers at once, also one that hangs in a read.
 
     Raises:
         DataError: workers cannot be started, or the folder for temporary files has a path that is too long for them to
-            send what they read.
+            send what they read; one took too long.
     """
     if workers and len(os.fsencode(tempfile.gettempdir())) > _LONGEST:
         raise DataError(
             f"data.workers = {workers}: the path of the folder for temporary files, {tempfile.gettempdir()}, has more than "
             f"{_LONGEST} bytes, too many for the sockets that data workers have in it; set TMPDIR to a shorter one"
         )
+    pulse = Pulse(workers)
+    watchdog = Watchdog(reader, pulse, timeout)
     loader: DataLoader[Any] = DataLoader(
         cast("Any", _Steps(Carried(), reader)),
         batch_sampler=cast("Any", _Plan(order, start, steps, rank, ranks, max(1, workers))),
@@ -65,7 +77,7 @@ def stream(
         collate_fn=cast("Any", _as_read),
         generator=torch.Generator().manual_seed(0),
         pin_memory=pin,
-        worker_init_fn=_quiet if workers else None,
+        worker_init_fn=partial(_set_up, pulse) if workers else None,
     )
     # Held back until the workers are deaf to them: a signal must not meet one that is half made.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
@@ -75,12 +87,23 @@ def stream(
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
-        for found in steps_read:
-            if isinstance(found, MmxError):
-                raise found
-            yield found
+        with watchdog.over(getattr(steps_read, "_workers", ())):
+            while (found := _next(steps_read, watchdog)) is not None:
+                if isinstance(found, MmxError):
+                    raise found
+                yield found
     finally:
         _end(steps_read)
+
+
+def _next(steps: Iterator[Loaded | MmxError], watchdog: Watchdog) -> Loaded | MmxError | None:
+    try:
+        with watchdog.waiting():
+            return next(steps, None)
+    except Exception:
+        if watchdog.error is not None:
+            raise watchdog.error from None
+        raise
 
 
 @contextmanager
@@ -92,13 +115,17 @@ def workers_watched() -> Generator[None, None, None]:
     try:
         yield
     except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker (pid"):
+        if not _is_death(error):
             raise
         raise DataError(
             f"a data worker ended by itself ({str(error).splitlines()[0].strip()}). The most common reason is that "
             "memory ran out, or shared memory (/dev/shm; containers have 64 MB of it if not told otherwise): lower "
             "data.workers or data.batch, or raise the limit, then resume the run"
         ) from error
+
+
+def _is_death(error: Exception) -> bool:
+    return str(error).startswith("DataLoader worker (pid")
 
 
 @contextmanager
@@ -112,6 +139,8 @@ def _all_or_none(workers: int) -> Generator[None]:
         if not workers:
             raise
         _drop(error)
+        if _is_death(error):
+            raise
         raise DataError(
             f"data.workers = {workers}: they cannot be started ({type(error).__name__}: {error}); lower it, or raise the "
             "limits of open files and processes (ulimit -n, ulimit -u)"
@@ -189,11 +218,12 @@ class _Plan:
         return self.steps - self.start
 
 
-def _quiet(worker: int) -> None:
+def _set_up(pulse: Pulse, worker: int) -> None:
     """Leave signals to the main process: it saves and then ends its workers.
 
     Where it stops while a tensor is handed over, the worker's thread for that would print a traceback by ``excepthook``.
     """
+    show(pulse, worker)
     _keep_heap_small()
     follow()
     cast("Any", Queue)._on_queue_feeder_error = staticmethod(_unsent)
@@ -222,58 +252,3 @@ def _keep_heap_small() -> None:
 
 def _say_nothing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Take no notice of an error."""
-
-
-@final
-class Budget:
-    """Counts bad samples, says each one once, and stops the run when an epoch has too many."""
-
-    def __init__(
-        self, share: float, samples: int, say: Callable[[str], None], epoch: int = 0, total: int = 0, in_epoch: int = 0
-    ) -> None:
-        self.total = total
-        self.in_epoch = in_epoch
-        self._share = share
-        self._samples = samples
-        self._epoch = epoch
-        self._before = total, in_epoch
-        self._shown: list[Bad] = []
-        self._said: set[str] = set()
-        self._say = say
-
-    def spend(self, bad: Sequence[Bad], epoch: int, read: int) -> None:
-        """Count the bad samples of a step; ``read`` are all samples of the epoch up to here.
-
-        Raises:
-            DataError: this epoch has more of them than the recipe allows of what was read, or of the first 10,000.
-        """
-        self._before = self.total, self.in_epoch
-        seen = min(self._samples, max(_JUDGED, read))
-        allowed = int(self._share * seen)
-        if epoch != self._epoch:
-            self._epoch, self.in_epoch, self._shown = epoch, 0, []
-        truly = [sample for sample in bad if not sample.good]
-        self._shown += truly[: max(0, 3 - len(self._shown))]
-        self.in_epoch += len(truly)
-        self.total += len(bad)
-        for sample in bad:
-            if sample.key not in self._said:
-                self._said.add(sample.key)
-                self._say(f"skipped {sample.key}: {sample.reason}")
-        if self.in_epoch > allowed:
-            many = self.in_epoch
-            self.undo()
-            raise DataError(
-                f"bad samples in epoch {epoch}: {many} so far, more than the {allowed} of {seen} "
-                f"that data.bad_samples = {self._share} allows. Among them: {named(self._shown)}. Mend the data, or go "
-                "on with a larger share, such as --set data.bad_samples=0.1"
-            )
-
-    def undo(self) -> None:
-        """Forget the step that was counted last, which is not taken."""
-        self.total, self.in_epoch = self._before
-
-
-def named(bad: Sequence[Bad]) -> str:
-    """Return up to three bad samples with their reasons."""
-    return "; ".join(f"{sample.key}: {sample.reason}" for sample in bad[:3])

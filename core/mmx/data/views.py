@@ -15,6 +15,7 @@ from mmx.errors import DataError, MmxError, PluginError, RecipeError
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.dataset import BadSampleError, Dataset, Sample
 from mmx.parts.transform import ImageTransform, PixelRow, TextTransform, WordRow
+from mmx.pulse import NOTHING, beat
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Reader:
         with stage("read"):
             self.dataset.ahead([*(ticket.index for ticket in asked.tickets), *asked.ahead])
         rows = [self[ticket] for ticket in asked.tickets]
+        beat(NOTHING)
         with stage("collate"):
             loaded = collate(rows)
         return replace(loaded, seconds=taken())
@@ -95,6 +97,7 @@ class Reader:
         Raises:
             PluginError: the dataset or a transform fails with an error that is not meant for users.
         """
+        beat(ticket.index)
         key = self.dataset.key(ticket.index)
         try:
             return self._row(self.dataset.read(ticket.index), ticket.epoch)

@@ -7,7 +7,8 @@ from typing import Final
 
 import torch
 
-from mmx.data.loader import named, stream
+from mmx.data.budget import named
+from mmx.data.loader import stream
 from mmx.data.order import Ticket
 from mmx.errors import DataError
 from mmx.learn.objective import Share

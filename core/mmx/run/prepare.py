@@ -36,6 +36,7 @@ SAFE: Final = (
     "trackers",
     "parallel",
     "data.workers",
+    "data.worker_timeout",
     "data.bad_samples",
 )
 """What may change when a run is resumed; everything else decides what the weights and the samples so far mean."""

@@ -9,7 +9,8 @@ from typing import Any, Final, final
 import torch
 from torch import Tensor
 
-from mmx.data.loader import Budget, named, stream, workers_watched
+from mmx.data.budget import Budget, named
+from mmx.data.loader import stream, workers_watched
 from mmx.data.order import Order
 from mmx.data.views import Loaded, Reader
 from mmx.errors import DataError, MmxError, TrainingError
@@ -100,8 +101,18 @@ class Loop:
         plan = self.plan
         plan.objective.train()
         pin, group = plan.engine.device.type == "cuda", plan.engine.group
-        workers = plan.recipe.data.workers
-        data = stream(plan.reader, plan.order, plan.start, plan.steps, workers, pin, group.rank, group.size)
+        table = plan.recipe.data
+        data = stream(
+            plan.reader,
+            plan.order,
+            plan.start,
+            plan.steps,
+            table.workers,
+            pin,
+            group.rank,
+            group.size,
+            table.worker_timeout,
+        )
         stop = self._why_stop() if self._alone else None
         with closing(data), workers_watched():
             while self.step < plan.steps and stop is None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, final
 
 from typing_extensions import override
+
+from mmx.pulse import beat
 
 if TYPE_CHECKING:
     from mmx.storage.store import Store
 
 AT_ONCE: Final = 16
 """Requests that a process makes at the same time."""
+_WAIT: Final = 0.5
+"""Seconds after which a process that waits shows that it does."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -97,3 +101,11 @@ def background() -> Background:
         if _HERE.background is None:
             _HERE.background = Background()
         return _HERE.background
+
+
+def fetched(request: Coroutine[Any, Any, T], here: Background) -> T:
+    """Make a request on the loop and return what it gives, however long that takes: it has limits of its own."""
+    future = asyncio.run_coroutine_threadsafe(request, here.loop)
+    while not wait((future,), timeout=_WAIT).done:
+        beat()
+    return future.result()

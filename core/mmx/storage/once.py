@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from mmx.config import RemoteTable
-from mmx.storage.background import Background, background
+from mmx.storage.background import Background, background, fetched
 from mmx.storage.cache import Cache, named
 from mmx.storage.failures import Failure, UnreachableError, is_unknown_host
 from mmx.storage.http import Http
@@ -34,8 +34,7 @@ def get(url: str, remote: RemoteTable, most: int, hasty: bool) -> bytes:
     kept = None if cache is None else cache.all_of(name, block)
     before, _, data = (kept or b"").partition(b"\n")
     here = background()
-    request = _ask(url, remote, most, hasty, before.decode("ascii"), here)
-    answer = asyncio.run_coroutine_threadsafe(request, here.loop).result()
+    answer = fetched(_ask(url, remote, most, hasty, before.decode("ascii"), here), here)
     if answer is None:
         return data
     data, tag = answer

@@ -8,7 +8,7 @@ from typing import Final, final
 from uuid import uuid4
 
 from mmx.config import RemoteTable
-from mmx.storage.background import background
+from mmx.storage.background import background, fetched
 from mmx.storage.cache import BLOCK, Cache, named
 from mmx.storage.kept import Kept, Part
 from mmx.storage.retrying import Persistence
@@ -48,7 +48,7 @@ class Remote:
         kept = self._read_kept(file, offset, size)
         if kept is not None:
             return kept
-        return asyncio.run_coroutine_threadsafe(self._read(file, offset, size), self._background.loop).result()
+        return fetched(self._read(file, offset, size), self._background)
 
     def size(self, file: int) -> int:
         """Return a file's size.
@@ -58,7 +58,7 @@ class Remote:
         """
         facts = self._facts.get(file)
         if facts is None:
-            facts = asyncio.run_coroutine_threadsafe(self._look(file), self._background.loop).result()
+            facts = fetched(self._look(file), self._background)
         return facts.size
 
     def ahead(self, spans: Iterable[tuple[int, int, int]]) -> None:

@@ -46,6 +46,7 @@ def test_what_must_be_given_comes_first() -> None:
     assert [(option.key, option.needed, option.default) for option in options(DataTable)] == [
         ("batch", True, ""),
         ("workers", False, "0"),
+        ("worker_timeout", False, "300.0"),
         ("bad_samples", False, "0.01"),
         ("window", False, "0"),
         ("train", False, ""),

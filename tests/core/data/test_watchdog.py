@@ -1,0 +1,93 @@
+"""A worker that does not come on is ended and named; one that is slow is not."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from multiprocessing import active_children
+from pathlib import Path
+
+import pytest
+from torch.utils.data import get_worker_info
+
+from mmx.data.loader import stream
+from mmx.data.order import Order
+from mmx.data.views import ImageView, Loaded, Reader, TextView
+from mmx.errors import DataError
+from mmx.parts.dataset import Sample
+from mmx.parts.transform import Preprocess
+from mmx.pulse import Pulse, beat, show
+from mmx.storage.background import background, fetched
+from mmx_toy.configs import Letters, Pictures, Shake
+from mmx_toy.data import ToyPictures, ToyShake
+from mmx_toy.texts import ToyDrop, ToyTokenizer
+
+ORDER = Order(44, 4, 0)
+LIMIT = 2.0
+pytestmark = pytest.mark.timeout(120)
+
+
+def reading(workers: int = 2) -> Generator[Loaded]:
+    shape = Preprocess(size=6, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), resize="squash")
+    images = {"clean": ImageView(ToyShake(Shake(name="toy"), shape), None)}
+    texts = {"clean": TextView(ToyDrop(Shake(name="toy"), ToyTokenizer(Letters(name="toy"))), None)}
+    reader = Reader(ToyPictures(Pictures(name="toy")), images, texts, seed=0)
+    return stream(reader, ORDER, 0, 11, workers, pin=False, timeout=LIMIT)
+
+
+def slow(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int], float]) -> None:
+    """Let the second worker need some time for a sample, by its index."""
+    real = ToyPictures.read
+
+    def read(dataset: ToyPictures, index: int) -> Sample:
+        info = get_worker_info()
+        time.sleep(seconds(index) if info is not None and info.id == 1 else 0)
+        return real(dataset, index)
+
+    monkeypatch.setattr(ToyPictures, "read", read)
+
+
+def test_a_worker_that_hangs_in_a_sample_is_ended_and_the_sample_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = ORDER.tickets(3)[2].index  # a step of the second worker
+    slow(monkeypatch, lambda index: 600.0 if index == stuck else 0.0)
+    before, begun = active_children(), time.monotonic()
+    with pytest.raises(
+        DataError,
+        match=rf"data worker 1 \(process \d+\) did not come on for 2 s.* was reading the sample toy-{stuck:04}\. Look",
+    ):
+        list(reading())
+    assert time.monotonic() - begun >= LIMIT and active_children() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the state of a process is told by /proc")
+def test_a_worker_that_is_stopped_is_ended_wherever_it_was() -> None:
+    before = active_children()
+    with closing(reading()) as data:
+        for step, _ in zip(range(2), data, strict=False):
+            if step == 1:
+                for worker in set(active_children()) - set(before):
+                    os.kill(worker.pid or 0, signal.SIGSTOP)
+        with pytest.raises(DataError, match=r"did not come on for 2 s, so it was ended\. It is stopped\."):
+            list(data)
+    assert active_children() == before
+
+
+def test_a_slow_worker_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow(monkeypatch, lambda _: 0.3 * LIMIT)
+    begun = time.monotonic()
+    with closing(reading()) as data:
+        next(data)
+        next(data)
+    assert time.monotonic() - begun > LIMIT, "the step of four samples took longer than one sample may"
+
+
+def test_a_wait_for_a_server_shows_that_the_process_comes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmx.pulse._Here.pulse", None)
+    monkeypatch.setattr("mmx.pulse._Here.process", 0)
+    pulse = Pulse(1)
+    show(pulse, 0)
+    beat(7)
+    fetched(asyncio.sleep(1.2), background())
+    assert pulse.of(0) >= 3 and pulse.sample(0) == 7
