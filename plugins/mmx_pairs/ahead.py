@@ -28,6 +28,7 @@ class _Fetch:
     done: threading.Event = field(default_factory=threading.Event)
     data: bytes = b""
     error: Exception | None = None
+    wanted: bool = True
 
 
 @final
@@ -77,6 +78,16 @@ class Ahead:
             raise fetch.error
         return fetch.data
 
+    def forget(self, url: str) -> None:
+        """Let go of a URL that will not be asked for."""
+        self._own()
+        with self._change:
+            fetch = self._fetches.pop(url, None)
+            if fetch is not None:
+                fetch.wanted = False
+                self._held -= len(fetch.data) if fetch.done.is_set() else 0
+                self._change.notify_all()
+
     def _own(self) -> None:
         if self._process != os.getpid():
             self._reset()
@@ -112,8 +123,8 @@ class Ahead:
             except Exception as error:  # it is raised where the picture is asked for
                 fetch.error = error
             with self._change:
-                self._held += len(fetch.data)
-            fetch.done.set()
+                self._held += len(fetch.data) if fetch.wanted else 0
+                fetch.done.set()
 
     def _next(self) -> _Fetch:
         with self._change:

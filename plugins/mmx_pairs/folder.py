@@ -67,21 +67,30 @@ class Folder(StoredDataset):
         key = _printable(path)
         if entry.outside:
             raise BadSampleError(f"{key}: is a link that leads out of the folder {shown(self.config.folder)}")
-        caption = self.config.caption.partition(":")[0]
-        held = entry.text if caption == "txt" else entry.json
+        held = self._held(entry)
         if entry.picture is None:
             raise BadSampleError(f"{key}: has no picture ({' '.join(f'.{name}' for name in PICTURES)})")
         if held is None:
-            raise BadSampleError(f"{key}: has no caption (.{caption})")
-        stored = self.pictures.file(f"{path}.{held}", key, "caption", LARGEST_CAPTION)
-        texts = self._texts(stored, key)
+            raise BadSampleError(f"{key}: has no caption (.{self.config.caption.partition(':')[0]})")
+        try:
+            texts = self._texts(self.pictures.file(f"{path}.{held}", key, "caption", LARGEST_CAPTION), key)
+        except BadSampleError:
+            self.pictures.forget(f"{path}.{entry.picture}")
+            raise
         return Raw(key, self.pictures.file(f"{path}.{entry.picture}", key), texts, self._fields(path, entry, key))
 
     @override
     def ahead(self, indices: Sequence[int]) -> None:
         """Begin to fetch pictures at URLs."""
         chosen = (self.entries[index] for index in indices)
-        self.pictures.begin(f"{path}.{entry.picture}" for path, entry in chosen if entry.picture is not None)
+        self.pictures.begin(f"{path}.{entry.picture}" for path, entry in chosen if self._usable(entry))
+
+    def _usable(self, entry: Entry) -> bool:
+        return entry.picture is not None and self._held(entry) is not None and not entry.outside
+
+    def _held(self, entry: Entry) -> str | None:
+        """Return the ending of the file that holds a sample's caption."""
+        return entry.text if self.config.caption.partition(":")[0] == "txt" else entry.json
 
     def _texts(self, data: bytes, key: str) -> tuple[str, ...]:
         if self.config.lines:

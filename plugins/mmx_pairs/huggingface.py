@@ -64,6 +64,8 @@ class _Rows(Rows):
             return self.dataset[number]
         except OSError as error:
             raise DataError(f"{self.name} cannot be read: {error}") from None
+        except MemoryError:
+            raise
         except Exception as error:  # formats of columns raise kinds of their own
             column, why = self._at_fault(number, error)
             raise BadSampleError(
@@ -83,6 +85,8 @@ class _Rows(Rows):
         for name in self.columns:
             try:
                 self.dataset.select_columns([name])[number]
+            except MemoryError:
+                raise
             except Exception as why:  # as in ``row``
                 return f"column {name}", why
         return "it", error
@@ -92,6 +96,8 @@ class _Rows(Rows):
             batch = dataset[numbers.start : numbers.stop]
         except OSError as error:
             raise DataError(f"{self.name} cannot be read: {error}") from None
+        except MemoryError:
+            raise
         except Exception:  # as in ``row``: all but the rows that are at fault
             if len(numbers) == 1:
                 return [None]

@@ -67,6 +67,8 @@ class Parquet(Rows):
         for place, name in enumerate(self.columns):
             try:
                 found[name] = table.column(place).to_pylist()[0]
+            except MemoryError:
+                raise
             except Exception as error:  # texts that are not UTF-8, dates that Python does not have
                 raise BadSampleError(
                     f"{self.place(number)}: column {name} cannot be read: {type(error).__name__}: {error}"
@@ -120,6 +122,8 @@ def _rows(batch: Any) -> list[Row | None]:
     """Return the rows of a batch, None for one that Python cannot hold."""
     try:
         return batch.to_pylist()
+    except MemoryError:
+        raise
     except Exception:  # as in ``row``
         if len(batch) == 1:
             return [None]

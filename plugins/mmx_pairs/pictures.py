@@ -25,6 +25,8 @@ from mmx_pairs.local import LARGEST, inside, read_inside
 
 _DEAD: Final = (DeniedError, UnavailableError, UnreachableError, ChangedError)
 _BAD: Final = (MissingError, LargeError)
+_SHOWN: Final = 200
+"""Characters of a path or URL."""
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 
 
@@ -66,7 +68,7 @@ class Pictures:
             raise BadSampleError(f"{key}: the picture is neither bytes nor a path or URL, but a {type(cell).__name__}")
         why = _refusal(cell)
         if why:
-            raise BadSampleError(f"{key}: the picture {shown(cell)} {why}")
+            raise BadSampleError(f"{key}: the picture {brief(cell)} {why}")
         if _SCHEME.match(cell) and not is_local(cell):
             return self._fetched(cell, key, "picture", LARGEST)
         return self.file(self._path(cell, key), key)
@@ -87,6 +89,12 @@ class Pictures:
         """Begin to fetch those pictures that are at URLs; reading them later is quicker."""
         self._ahead.begin(url for cell in cells if (url := self._url(cell)) is not None)
 
+    def forget(self, cell: object) -> None:
+        """Let go of a picture that was begun and will not be read."""
+        url = self._url(cell)
+        if url is not None:
+            self._ahead.forget(url)
+
     def _url(self, cell: object) -> str | None:
         if not isinstance(cell, str) or not cell or _refusal(cell):
             return None
@@ -100,7 +108,7 @@ class Pictures:
         if self.local:
             return unquote(urlsplit(cell).path) if is_url else cell
         if is_url or _leaves(cell):
-            raise BadSampleError(f"{key}: the picture {shown(cell)} lies out of the folder {shown(self.root)}")
+            raise BadSampleError(f"{key}: the picture {brief(cell)} lies out of the folder {shown(self.root)}")
         return cell
 
     def _fetched(self, url: str, key: str, what: str, largest: int) -> bytes:
@@ -113,6 +121,12 @@ class Pictures:
                 raise
             raise type(error)(f'{error}; with dead_links = "skip" it is a bad sample') from None
         return _bounded(data, key, what, largest)
+
+
+def brief(cell: str) -> str:
+    """Return a path or URL for messages; one may hold a whole picture (``data:``)."""
+    text = shown(cell)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text):,} characters)"
 
 
 def _held(cell: Mapping[str, object]) -> object:

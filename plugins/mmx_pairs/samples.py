@@ -15,10 +15,9 @@ from mmx.data.captions import texts_of
 from mmx.data.stored import StoredDataset
 from mmx.errors import DataError
 from mmx.parts.dataset import MEASURES, BadSampleError, Raw
-from mmx.storage.urls import shown
 from mmx_pairs.config_rows import RowsConfig
 from mmx_pairs.keys import Keys
-from mmx_pairs.pictures import Pictures
+from mmx_pairs.pictures import Pictures, brief
 from mmx_pairs.rows import Columns, Row, Rows, chosen, no_number, number_of
 
 _DIGITS: Final = 6
@@ -85,16 +84,16 @@ class RowsDataset(StoredDataset):
     def raw(self, index: int) -> Raw:
         key = self.key(index)
         row, columns, rows, pictures = self._row(index, key)
-        place = rows.place(self._at(index)[1])
+        place, picture = rows.place(self._at(index)[1]), row.get(columns.image)
         try:
             texts = texts_of(_cell(row, columns.caption, key), key, columns.caption)
-            picture = row.get(columns.image)
             image = pictures.read(picture, key)
         except BadSampleError as error:
+            pictures.forget(picture)
             raise BadSampleError(f"{error} ({place})") from None
         apart = (columns.image, columns.caption)
         fields = {name: rows.value(cell) for name, cell in row.items() if name not in apart and cell not in (None, "")}
-        origin = f"{shown(picture)}, {place}" if isinstance(picture, str) else place
+        origin = f"{brief(picture)}, {place}" if isinstance(picture, str) else place
         return Raw(key, image, texts, fields, origin=origin)
 
     @override

@@ -11,8 +11,8 @@ import numpy as np
 
 from mmx.errors import DataError
 from mmx.shards.find import check_names
-from mmx.shards.index import Index, beside, missing, open_index
-from mmx.shards.roles import names_of
+from mmx.shards.index import Index, beside, is_away, missing, open_index
+from mmx.shards.roles import PASSED_OVER, names_of
 from mmx.shards.rows import Facts, Rows
 from mmx.shards.scan import Scan
 from mmx.storage.failures import DeniedError, MissingError
@@ -43,10 +43,10 @@ class Catalog:
             scan = Scan(files, config.extensions)
             self._scanned, counts = scan.rows, scan.counts
             self._firsts = list(accumulate(counts, initial=0))
-            self.notes = tuple(_unproved(config, scan.unmarked, why))
+            self.notes = tuple(_unproved(config, scan, why))
         else:
             self._scanned = None
-            self.shards = _places(self.index, files.urls)
+            self.shards = _places(self.index, files)
             self._firsts = [self.index.firsts[shard] for shard in self.shards]
             counts = [self.index.contents.shards[shard].samples for shard in self.shards]
             self.notes = ()
@@ -108,27 +108,31 @@ def _index(config: ShardsConfig, files: Files) -> tuple[Index | None, str]:
     if (found.contents.image, found.contents.caption) != (config.image, config.caption):
         raise DataError(
             f"the index {shown(where)} is of .{found.contents.caption} captions and {' '.join(found.contents.image)} "
-            f"pictures, not of .{config.caption} and {' '.join(config.image)}; make it again: {_command(config)}"
+            f"pictures, not of .{config.caption} and {' '.join(config.image)}: name in the dataset's caption and image what "
+            f"it is of, or, if the shards have the others, make another: {_command(config)}"
         )
     return found, ""
 
 
-def _places(index: Index, urls: Sequence[str]) -> Sequence[int]:
-    places = [index.find(url) for url in urls]
-    for url, place in zip(urls, places, strict=True):
+def _places(index: Index, files: Files) -> Sequence[int]:
+    places = [index.find(url) for url in files.urls]
+    for shard, (url, place) in enumerate(zip(files.urls, places, strict=True)):
         if place is None:
+            files.check(shard)  # one that does not exist is no new one
             raise missing(url, index.where)
     return [place for place in places if place is not None]
 
 
-def _unproved(config: ShardsConfig, unmarked: Sequence[str], why: str) -> Sequence[str]:
+def _unproved(config: ShardsConfig, scan: Scan, why: str) -> Sequence[str]:
     notes = [
         f"the shards have no index ({why}): that they are whole and unchanged cannot be proved, and filters read every "
         f"sample. This makes one: {_command(config)}"
     ]
-    if unmarked:
-        more = f" and {len(unmarked) - _NAMED} more" if len(unmarked) > _NAMED else ""
-        notes.append(f"without a tar's end mark, so maybe cut short: {', '.join(unmarked[:_NAMED])}{more}")
+    if scan.unmarked:
+        more = f" and {len(scan.unmarked) - _NAMED} more" if len(scan.unmarked) > _NAMED else ""
+        notes.append(f"without a tar's end mark, so maybe cut short: {', '.join(scan.unmarked[:_NAMED])}{more}")
+    if scan.hidden:
+        notes.append(f"{scan.hidden} members such as {scan.first_hidden!r} are {PASSED_OVER}")
     return notes
 
 
@@ -141,4 +145,6 @@ def _command(config: ShardsConfig) -> str:
         options += ["--caption", config.caption]
     if config.index not in (None, "none"):
         options += ["--to", str(config.index)]
+    elif is_away(config.urls[0]):
+        options += ["--to", "mmx-index.safetensors"]
     return shlex.join(["mmx", "data", "index", *map(shown, config.urls), *options])

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from mmx.data.order import Asked, Order
 from mmx.data.views import Loaded, Reader
-from mmx.data.watchdog import Watchdog
+from mmx.data.watch import Watch, died
 from mmx.errors import DataError, MmxError
 from mmx.files import Carried
 from mmx.following import follow
@@ -35,6 +35,8 @@ _LARGE: Final = 4 << 20
 """Bytes: a decoded picture of 1,000 pixels squared, or a batch."""
 _SPARE: Final = 64 << 20
 """Bytes that stay at the end of the heap: each picture would take new pages otherwise."""
+_DEATH: Final = "DataLoader worker (pid"
+"""How the loader's error for a worker that is dead begins."""
 _LONGEST: Final = 71
 """Bytes of that path: macOS allows 103 for a socket's, and multiprocessing adds 32."""
 _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -69,7 +71,6 @@ def stream(
             f"{_LONGEST} bytes, too many for the sockets that data workers have in it; set TMPDIR to a shorter one"
         )
     pulse = Pulse(workers)
-    watchdog = Watchdog(reader, pulse, timeout)
     loader: DataLoader[Any] = DataLoader(
         cast("Any", _Steps(Carried(), reader)),
         batch_sampler=cast("Any", _Plan(order, start, steps, rank, ranks, max(1, workers))),
@@ -87,45 +88,15 @@ def stream(
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
-        with watchdog.over(getattr(steps_read, "_workers", ())):
-            while (found := _next(steps_read, watchdog)) is not None:
-                if isinstance(found, MmxError):
-                    raise found
-                yield found
+        _hush(steps_read)
+        watch = Watch(steps_read, getattr(steps_read, "_workers", ()), reader, pulse, timeout)
+        for _ in range(start, steps):
+            found = watch.next()
+            if isinstance(found, MmxError):
+                raise found
+            yield found
     finally:
         _end(steps_read)
-
-
-def _next(steps: Iterator[Loaded | MmxError], watchdog: Watchdog) -> Loaded | MmxError | None:
-    try:
-        with watchdog.waiting():
-            return next(steps, None)
-    except Exception:
-        if watchdog.error is not None:
-            raise watchdog.error from None
-        raise
-
-
-@contextmanager
-def workers_watched() -> Generator[None, None, None]:
-    """Turn the loader's error for a worker that died into one that says what to do.
-
-    The loader raises it from a signal handler, so anywhere in the main process.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if not _is_death(error):
-            raise
-        raise DataError(
-            f"a data worker ended by itself ({str(error).splitlines()[0].strip()}). The most common reason is that "
-            "memory ran out, or shared memory (/dev/shm; containers have 64 MB of it if not told otherwise): lower "
-            "data.workers or data.batch, or raise the limit, then resume the run"
-        ) from error
-
-
-def _is_death(error: Exception) -> bool:
-    return str(error).startswith("DataLoader worker (pid")
 
 
 @contextmanager
@@ -139,12 +110,19 @@ def _all_or_none(workers: int) -> Generator[None]:
         if not workers:
             raise
         _drop(error)
-        if _is_death(error):
-            raise
+        if str(error).startswith(_DEATH):
+            raise died(str(error).splitlines()[0].strip()) from error
         raise DataError(
             f"data.workers = {workers}: they cannot be started ({type(error).__name__}: {error}); lower it, or raise the "
             "limits of open files and processes (ulimit -n, ulimit -u)"
         ) from error
+
+
+def _hush(steps: Any) -> None:
+    """Take workers from the loader's signal handler: for one that dies it raises, at any line of the main process."""
+    if getattr(steps, "_worker_pids_set", False):
+        _remove_worker_pids(id(steps))
+        steps._worker_pids_set = False
 
 
 def _end(steps: Any) -> None:
@@ -155,9 +133,6 @@ def _end(steps: Any) -> None:
     workers = getattr(steps, "_workers", ())
     if workers and not steps._shutdown:
         steps._shutdown = True
-        with suppress(RuntimeError):  # for a worker that has died just now
-            _remove_worker_pids(id(steps))  # its signal handler would raise, at any line, for each that is killed
-        steps._worker_pids_set = False
         if hasattr(steps, "_pin_memory_thread_done_event"):
             steps._pin_memory_thread_done_event.set()
         for queue in steps._index_queues:

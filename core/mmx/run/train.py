@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmx.data.budget import Budget, named
-from mmx.data.loader import stream, workers_watched
+from mmx.data.loader import stream
 from mmx.data.order import Order
 from mmx.data.views import Loaded, Reader
 from mmx.errors import DataError, MmxError, TrainingError
@@ -114,7 +114,7 @@ class Loop:
             table.worker_timeout,
         )
         stop = self._why_stop() if self._alone else None
-        with closing(data), workers_watched():
+        with closing(data):
             while self.step < plan.steps and stop is None:
                 met = self._met_and_taken(data)
                 with self._clock.aside():
@@ -142,7 +142,7 @@ class Loop:
         """Wait for the samples of the next step, or for a request to stop."""
         row, loaded, error = self.plan.engine.group.rank, None, None
         try:
-            with self._clock.waiting(), self._stops.at_once(), workers_watched():
+            with self._clock.waiting(), self._stops.at_once():
                 loaded = next(data)
         except Stopping:
             pass

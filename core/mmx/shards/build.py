@@ -39,6 +39,8 @@ class Part:
     sizes: Sizes = field(default_factory=Sizes)
     whole: int = 0
     """Samples that have a picture and a caption."""
+    usable: int = 0
+    """Those whose picture has a header and whose caption can be read."""
     findings: Findings = field(default_factory=Findings)
     extensions: Counter[str] = field(default_factory=Counter[str])
     numbers: Counter[str] = field(default_factory=Counter[str])
@@ -110,6 +112,8 @@ def _build(
     used = [number for number, part in enumerate(parts) if not part.damage]
     if not sum(part.whole for part in parts):
         raise DataError(useless(files.urls, extensions, sum((part.extensions for part in parts), Counter[str]())))
+    if not sum(part.usable for part in parts):
+        raise DataError(_unusable(parts, extensions))
     counted = sum((part.numbers for part in parts), Counter[str]())
     ranked = sorted(counted, key=lambda name: (-counted[name], name))
     numbers = sorted(ranked[:MOST_NUMBERS])
@@ -122,6 +126,16 @@ def _build(
     write_index(aside / "index", {CONTENTS: contents.model_dump_json()}, numbers, pieces)
     os.replace(aside / "index", to)
     return Built(to, parts, numbers, ranked[MOST_NUMBERS:])
+
+
+def _unusable(parts: Sequence[Part], extensions: Extensions) -> str:
+    findings = next(part.findings for part in parts if part.whole)
+    what = findings.counts.most_common(1)[0][0]
+    return (
+        f"no sample can be used: {findings.named(what)}; no index was written. It was to be of .{extensions.caption} "
+        f"captions and {extensions.wanted(IMAGE)} pictures: if that is not what the shards have, say it with --caption and "
+        "--image"
+    )
 
 
 def _shard(name: str, part: Part) -> Shard:
@@ -148,11 +162,23 @@ class _Work:
         except DamagedShardError as error:
             return Part(name, damage=str(error))
         _save(self.aside / str(shard), found)
-        places = found.rows.places
-        whole = int(((places[:, 2 * IMAGE] >= 0) & (places[:, 2 * CAPTION] >= 0)).sum())
+        places, facts = found.rows.places, found.facts
+        whole = (places[:, 2 * IMAGE] >= 0) & (places[:, 2 * CAPTION] >= 0)
+        usable = whole & (facts.sides > 0).all(1) & (facts.characters >= 0)
         sizes = Sizes(len(found.rows), len(found.rows.keys), len(found.rows.twice))
-        numbers = Counter({name: int((column == column).sum()) for name, column in found.facts.numbers.items()})
-        return Part(name, "", found.size, found.sha256, sizes, whole, found.findings, found.extensions, numbers)
+        numbers = Counter({name: int((column == column).sum()) for name, column in facts.numbers.items()})
+        return Part(
+            name,
+            "",
+            found.size,
+            found.sha256,
+            sizes,
+            int(whole.sum()),
+            int(usable.sum()),
+            found.findings,
+            found.extensions,
+            numbers,
+        )
 
 
 def _save(path: Path, found: Survey) -> None:

@@ -17,6 +17,8 @@ LARGEST: Final = (2**28, 2**20, 2**20)
 """Bytes of each part, at most; a larger picture or caption is a bad sample, and larger JSON is not read."""
 _NAME: Final = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)", re.DOTALL)
 """A member's key ends at the first dot of its file name, as in webdataset."""
+PASSED_OVER: Final = "passed over, since a key ends at the first dot of a name"
+"""What is said of members whose names have more dots."""
 _META: Final = re.compile(r"__[^/]*__(?:/|$)")
 """Members that webdataset keeps for itself."""
 
@@ -41,6 +43,11 @@ class Extensions:
         if extension in self.image:
             return IMAGE
         return JSON if extension == "json" else None
+
+    def hides(self, extension: str) -> bool:
+        """Say whether a member is not used, though its name ends like a picture or a caption: ``a.5.jpg`` is .5.jpg of a."""
+        last = extension.rpartition(".")[2]
+        return last != extension and self.part(extension) is None and self.part(last) in (IMAGE, CAPTION)
 
     def wanted(self, part: int) -> str:
         """Return the extensions of a part, for messages."""

@@ -27,6 +27,8 @@ class Scan:
         """
         self.unmarked: list[str] = []
         """Shards without a tar's end mark: they may have been cut between two members."""
+        self.hidden, self.first_hidden = 0, ""
+        """Members that look like a part of a sample but for the dots in their names, and the first of them."""
         self._seen, self._extensions = Counter[str](), extensions
         parts = [self._shard(files, shard) for shard in range(len(files.urls))]
         self.counts: Sequence[int] = [len(part) for part in parts]
@@ -46,6 +48,9 @@ class Scan:
             part = self._extensions.part(extension)
             if part is not None:
                 found.add(key, part, (member.offset, member.size))
+            elif self._extensions.hides(extension):
+                self.hidden += 1
+                self.first_hidden = self.first_hidden or member.name
         size = files.size(shard)
         if walk.end > size:
             raise DamagedShardError(

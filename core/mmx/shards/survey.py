@@ -17,7 +17,7 @@ from mmx.data.decode import decode, size_of
 from mmx.parts.dataset import BadSampleError
 from mmx.shards.fields import fields_of, numbers_of
 from mmx.shards.pieces import Pieces
-from mmx.shards.roles import CAPTION, IMAGE, LARGEST, PARTS, Extensions, split
+from mmx.shards.roles import CAPTION, IMAGE, LARGEST, PARTS, PASSED_OVER, Extensions, split
 from mmx.shards.rows import Facts, Gathered, Rows, check_of
 from mmx.shards.tar import DamagedShardError, Member, Walk
 from mmx.storage.files import Files
@@ -25,6 +25,8 @@ from mmx.storage.urls import shown
 
 NAMED: Final = 10
 """Samples that are named for each thing that is wrong with them."""
+_LONGEST: Final = 80
+"""Characters of a name that are shown."""
 _NUMBERS: Final = 1024
 """Names of numbers of one shard, at most."""
 
@@ -43,6 +45,12 @@ class Findings:
         named = self.names.setdefault(what, [])
         if len(named) < NAMED:
             named.append(name)
+
+    def named(self, what: str) -> str:
+        """Return one thing that is wrong, with the samples that are named."""
+        count, names = self.counts[what], self.names[what]
+        more = f" and {count - len(names)} more" if count > len(names) else ""
+        return f"{what}: {', '.join(map(_short, names))}{more}"
 
 
 @final
@@ -113,6 +121,8 @@ class _Met:
         self.seen[extension] += 1
         part = self._extensions.part(extension)
         if part is None:
+            if self._extensions.hides(extension):
+                self.findings.add(PASSED_OVER, member.name)
             return
         if self.gathered.add(key, part, (member.offset, member.size)) is None:
             self.findings.add(f"a second {PARTS[part]}", key)
@@ -162,6 +172,10 @@ class _Met:
         numbers = numbers_of(fields_of(data))
         if numbers:
             self._numbers[key] = numbers
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
 
 
 UNDECODABLE: Final = "a picture that cannot be decoded"

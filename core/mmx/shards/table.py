@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from mmx.shards.build import Built
 from mmx.shards.survey import Findings
-from mmx.shards.verify import Report, named
+from mmx.shards.verify import Report
 
 WIDTH: Final = 80
 COLUMN: Final = 22
@@ -88,7 +88,7 @@ def _count(shards: int, samples: int) -> str:
 
 
 def _found(findings: Findings) -> list[str]:
-    return [named(what, findings) for what in findings.counts]
+    return [findings.named(what) for what in findings.counts]
 
 
 def _documents(findings: Findings) -> list[dict[str, Any]]:

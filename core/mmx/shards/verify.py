@@ -23,8 +23,6 @@ from mmx.storage.files import Files
 from mmx.storage.urls import shown
 
 _PIECE: Final = 2**22
-_LONGEST: Final = 80
-"""Characters of a name that are shown."""
 
 
 @final
@@ -108,21 +106,10 @@ class _Work:
         if found is not None:
             report.samples, report.findings = len(found.rows), found.findings
             if found.findings.counts[UNDECODABLE]:
-                report.wrong.append(named(UNDECODABLE, found.findings))
+                report.wrong.append(found.findings.named(UNDECODABLE))
         if self.index is not None and place is not None:
             _compare(report, self.files, shard, found, self.index, place)
         return report
-
-
-def named(what: str, findings: Findings) -> str:
-    """Return one kind of findings with its samples."""
-    count, names = findings.counts[what], findings.names[what]
-    more = f" and {count - len(names)} more" if count > len(names) else ""
-    return f"{what}: {', '.join(map(_short, names))}{more}"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
 
 
 def _compare(report: Report, files: Files, shard: int, found: Survey | None, index: Index, place: int) -> None:
@@ -143,7 +130,7 @@ def _compare(report: Report, files: Files, shard: int, found: Survey | None, ind
     for row in range(rows.start, rows.stop):
         if not _as_indexed(read, index, row):
             changed.add("samples that changed or are gone", index.rows.key(row))
-    report.wrong += [named(what, changed) for what in changed.counts]
+    report.wrong += [changed.named(what) for what in changed.counts]
 
 
 def _same(found: Survey, rows: Rows, facts: Facts, here: slice) -> bool:

@@ -116,7 +116,8 @@ def test_damaged_shards_are_refused_or_left_out(data: Data) -> None:
 
 def test_other_extensions(data: Data) -> None:
     done = data("index", ".", "--workers", "1", "--image", ".PNG, jpg", "--caption", "json:score")
-    assert done.code == 0 and "a caption that cannot be used: 0" in done.out
+    assert done.code == 4 and "was to be of .json:score captions and .png .jpg pictures" in done.err
+    assert not Path("mmx-index.safetensors").exists()
     assert data("index", ".", "--image", "tiff", "--workers", "1").code == 4
 
 

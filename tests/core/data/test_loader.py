@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch.utils.data import get_worker_info
 
-from mmx.data.loader import stream, workers_watched
+from mmx.data.loader import stream
 from mmx.data.order import Order
 from mmx.data.views import ImageView, Loaded, Reader, TextView
 from mmx.errors import DataError, MmxError
@@ -85,15 +85,6 @@ def test_a_reader_can_be_sent_to_a_worker() -> None:
     assert isinstance(sent, Reader) and len(sent) == 44
 
 
-def test_only_the_loader_s_own_failure_is_explained() -> None:
-    for text in ("something else", "Caught RuntimeError in DataLoader worker process 0."):
-        with pytest.raises(RuntimeError, match=text), workers_watched():
-            raise RuntimeError(text)
-    with pytest.raises(DataError, match=r"DataLoader worker \(pid 7\) is killed by signal: Killed\.\).*data.workers"):
-        with workers_watched():
-            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
-
-
 @final
 class Unsent(MmxError):
     """A step that cannot be handed over, as where shared memory is full."""
@@ -104,7 +95,7 @@ class Unsent(MmxError):
 
 def test_a_worker_that_cannot_hand_over_what_it_read_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Reader, "step", lambda reader, asked: Unsent("step"))
-    with bounded(30), pytest.raises(DataError, match=r"a data worker ended by itself .*/dev/shm"), workers_watched():
+    with bounded(30), pytest.raises(DataError, match=r"a data worker ended by itself .*/dev/shm"):
         read(2)
 
 
@@ -113,9 +104,11 @@ def bounded(seconds: int) -> Generator[None]:
     """Fail, rather than hang, after some seconds."""
     before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail(f"it hung for {seconds} s"))
     signal.alarm(seconds)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_worker_that_dies_while_others_are_started_is_no_lack_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +116,7 @@ def test_a_worker_that_dies_while_others_are_started_is_no_lack_of_processes(mon
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
 
     monkeypatch.setattr(BaseProcess, "start", start)
-    with pytest.raises(DataError, match="a data worker ended by itself"), workers_watched():
+    with pytest.raises(DataError, match="a data worker ended by itself"):
         read(2)
 
 
@@ -131,12 +124,12 @@ def test_workers_that_wait_for_data_are_ended_every_one(monkeypatch: pytest.Monk
     monkeypatch.setattr(
         Reader, "step", lambda *_: time.sleep(600) if cast("Any", get_worker_info()).id else MmxError("step")
     )
-    before = active_children()
+    before = set(active_children())
     with bounded(60):
         for _ in range(10):
             with pytest.raises(MmxError, match="step"):
                 read(2)
-            assert active_children() == before
+            assert set(active_children()) <= before
 
 
 def test_where_not_all_workers_can_be_started_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,18 +84,30 @@ def run(body: str, count: int = 2, **more: Any) -> tuple[int, list[str]]:
     """Return the exit code and what was said; this process must be left as it was."""
     said: list[str] = []
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
-    files, before = set(os.listdir("/proc/self/fd")), own_children()
+    files, before = pipes(), own_children()
     options: dict[str, Any] = {"env": os.environ, "threads": 1, "grace": 0.3, **more}
     code = supervise(program(body), count, say=said.append, **options)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == handlers
-    assert set(os.listdir("/proc/self/fd")) <= files and own_children() <= before
+    assert pipes() <= files and own_children() <= before
     return code, said
 
 
 def own_children() -> set[str]:
     """Return the children of this process, zombies too; other tests may have pools of them."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {child for one in lists for child in one.read_text().split()}
+    found = set[str]()
+    for one in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # of a thread that has just ended
+            found.update(one.read_text().split())
+    return found
+
+
+def pipes() -> set[str]:
+    """Return the pipes that this process has open; threads of other tests may open sockets."""
+    found = set[str]()
+    for one in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(one))
+    return {name for name in found if name.startswith("pipe:")}
 
 
 @contextlib.contextmanager

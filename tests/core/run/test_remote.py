@@ -178,4 +178,4 @@ def test_a_server_that_hangs_costs_at_most_twice_the_limit(fault: Fault, serve: 
     server.fail([fault])
     began = time.monotonic()
     dataset.read(1)
-    assert timeout <= time.monotonic() - began <= 2 * timeout + 1 and server.sent == {fault: 1}
+    assert timeout <= time.monotonic() - began <= 2 * timeout + 5 and server.sent == {fault: 1}

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mmx.run.layout import RunFolder
 from mmx.run.ledger import digest
 from mmx.run.lines import read_lines
 from mmx.run.session import Session
+from mmx.run.train import Loop
 from mmx_toy.proof import entries, final
 from mmx_toy.start import MATCH, sit, start
 from mmx_toy.watch import AtStep
@@ -242,10 +244,28 @@ def _children() -> set[int]:
     return {int(child) for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
 
 
-def test_a_worker_that_dies_costs_no_step_that_was_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("within", [False, True])
+def test_a_worker_that_dies_costs_no_step_that_was_taken(
+    within: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session, plugins = sit(tmp_path, "data.workers=1", "checkpoint.every_steps=100")
-    before = _children()
-    plugins.add(AtStep(4, lambda: [os.kill(child, signal.SIGKILL) for child in _children() - before]), "kill")
+    before, real = _children(), Loop._losses
+
+    def kill() -> None:
+        for child in _children() - before:
+            os.kill(child, signal.SIGKILL)
+
+    def losses(loop: Loop) -> tuple[float, dict[str, float]]:
+        if loop.step == 5:
+            kill()
+            for _ in range(100):  # torch's own handler raised here
+                time.sleep(0.001)
+        return real(loop)
+
+    if within:
+        monkeypatch.setattr(Loop, "_losses", losses)
+    else:
+        plugins.add(AtStep(4, kill), "kill")
     with pytest.raises(DataError, match="a data worker ended by itself"):
         session.run(None)
     reached = len(entries(tmp_path / "run"))

@@ -17,6 +17,8 @@ from mmx.shards.verify import verify
 from mmx.storage.files import Files
 
 Make = Callable[..., Path]
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0\x90wS\xde"
+"""The header of a picture."""
 URL = "memory://buffered/a.tar"
 
 
@@ -49,7 +51,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def members(samples: int, picture: int) -> list[tuple[str, bytes]]:
     """Return samples with pictures of so many bytes."""
-    kinds = (("png", bytes(picture)), ("txt", b"text"), ("json", b"{}"))
+    kinds = (("png", PNG.ljust(picture, b"\0")), ("txt", b"text"), ("json", b"{}"))
     return [(f"{number:03d}.{kind}", data) for number in range(samples) for kind, data in kinds]
 
 

@@ -145,6 +145,22 @@ def test_no_sample_can_be_used(make: Make, tmp_path: Path) -> None:
         made([make("a.tar", [("a.txt", b"x")])], tmp_path / "i")
 
 
+def test_an_index_of_which_no_sample_can_be_used_is_not_written(make: Make, triples: Triples, tmp_path: Path) -> None:
+    path = make("a.tar", triples())
+    assert made([path], tmp_path / "i", caption="json:url").parts[0].usable == 3
+    before = (tmp_path / "i").read_bytes()
+    with pytest.raises(
+        DataError, match=r"no sample can be used: a caption that cannot be used: 000, 001, 002; no index .*json:utl"
+    ):
+        made([path], tmp_path / "i", caption="json:utl")
+    assert (tmp_path / "i").read_bytes() == before, "a good index is not replaced"
+
+
+def test_members_that_are_passed_over_for_their_dots_are_named(make: Make, triples: Triples, tmp_path: Path) -> None:
+    built = made([make("a.tar", [*triples(), ("a.5.png", b"x")])], tmp_path / "i")
+    assert built.parts[0].findings.names["passed over, since a key ends at the first dot of a name"] == ["a.5.png"]
+
+
 def test_an_old_index_stays_until_the_new_one_is_whole(
     make: Make, triples: Triples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,25 @@ def test_a_cell_that_python_cannot_hold_costs_its_row_alone(tmp_path: Path, pict
     assert rows[1] is None and dataset.columns(["score"])["score"].tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
+def test_lack_of_memory_makes_no_row_bad(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def slice(self, *_: int) -> "Full":
+            return self
+
+        column = slice
+
+        def to_pylist(self) -> None:
+            raise MemoryError
+
+    dataset = table(saved)
+    assert len(dataset) == 5
+    monkeypatch.setattr(parquet.Parquet, "_group", lambda *_: Full())
+    with pytest.raises(MemoryError):
+        dataset.raw(0)
+    with pytest.raises(MemoryError):
+        parquet._rows(Full())
+
+
 def test_what_is_held_is_bounded_over_all_tables(
     tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

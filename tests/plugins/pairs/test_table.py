@@ -126,6 +126,13 @@ def test_a_bad_sample_names_its_picture_and_line(pictures: Path, write: Write) -
             dataset.read(index)
 
 
+def test_a_picture_inside_a_url_is_refused_in_few_words(write: Write) -> None:
+    path = write({"t.csv": f'path,text\n"data:image/png;base64,{"A" * 100_000}",one\n'})
+    with pytest.raises(BadSampleError, match=r"image/png;base64,AAA.* \(100,02\d characters\) is not read") as caught:
+        table(path / "t.csv").raw(0)
+    assert len(str(caught.value)) < 1000
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
 def test_other_encodings_are_an_error_that_names_the_line(encoding: str, pictures: Path, write: Write) -> None:
     path = write({"t.csv": "path,text\n0.png,one\n1.png,café\n".encode(encoding)})

@@ -101,10 +101,19 @@ def test_a_shard_that_the_index_has_not(make: Make, pairs: Members) -> None:
         len(dataset)
 
 
+def test_a_shard_that_does_not_exist_is_not_called_new(make: Make, pairs: Members, tmp_path: Path) -> None:
+    indexed(make("a.tar", pairs))
+    with pytest.raises(DataError, match=r"b\.tar does not exist|there is no .*b\.tar") as caught:
+        len(Shards(config(tmp_path / "a.tar", tmp_path / "b.tar")))
+    assert "is new" not in str(caught.value)
+
+
 def test_an_index_of_other_captions(make: Make, pairs: Members) -> None:
     path = make("a.tar", pairs)
     indexed(path)
-    with pytest.raises(DataError, match=r"of \.txt captions .*mmx data index .*a\.tar --caption json:c"):
+    with pytest.raises(
+        DataError, match=r"of \.txt captions .*what it is of, or.*mmx data index .*a\.tar --caption json:c"
+    ):
         len(Shards(config(path, caption="json:c")))
 
 
@@ -131,6 +140,21 @@ def test_without_an_index_the_notes_say_what_is_not_known(make: Make, pairs: Mem
     assert f"mmx data index {good} {cut}" in notes[0] and "cannot be proved" in notes[0]
     assert notes[1] == f"without a tar's end mark, so maybe cut short: {cut}"
     assert len(Shards(config(good)).notes()) == 1
+
+
+def test_members_that_are_passed_over_for_their_dots_are_noted(make: Make, pairs: Members) -> None:
+    path = make("a.tar", [*pairs, ("a.5.png", pairs[0][1]), ("b.5.png", pairs[0][1]), ("c.depth.npy", b"")])
+    notes = Shards(config(path)).notes()
+    assert notes[1:] == ("2 members such as 'a.5.png' are passed over, since a key ends at the first dot of a name",)
+    assert Shards(config(path, image=("png", "5.png"))).notes()[1:] == ()
+
+
+def test_the_index_of_shards_at_urls_goes_to_a_file(make: Make, pairs: Members) -> None:
+    import fsspec
+
+    fsspec.filesystem("memory").pipe("/notes/a.tar", make("a.tar", pairs).read_bytes())
+    notes = Shards(config("memory://notes/a.tar")).notes()
+    assert "mmx data index memory://notes/a.tar --to mmx-index.safetensors" in notes[0]
 
 
 def test_notes_have_no_secrets_and_can_be_pasted(make: Make, pairs: Members) -> None:
