@@ -133,7 +133,8 @@ def statistics(source: Source, dataset: StoredDataset, workers: int, progress: P
 def kind_of(reason: str) -> str:
     """Return a reason without numbers, bytes and places, so that equal ones are counted together."""
     placeless = re.sub(r"( \([^()]*\))+$", "", reason)
-    return re.sub(r"\d+", "N", re.sub(r"""\bb(['"]).*\1""", "...", placeless))
+    # The numbers of UTF-8 and UTF-16 are names.
+    return re.sub(r"(?<!UTF-)(?<!UTF-1)\d+", "N", re.sub(r"""\bb(['"]).*\1""", "...", placeless))
 
 
 def _part(dataset: StoredDataset, task: LookTask, tick: Tick) -> _Part:

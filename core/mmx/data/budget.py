@@ -49,10 +49,12 @@ class Budget:
         if self.in_epoch > allowed:
             many = self.in_epoch
             self.undo()
+            advice = "Mend the data, or go on with a larger share, such as --set data.bad_samples=0.1"
+            if many >= read:
+                advice = "No sample was good so far: look at the dataset's options, or mend the data"
             raise DataError(
                 f"bad samples in epoch {epoch}: {many} so far, more than the {allowed} of {seen} "
-                f"that data.bad_samples = {self._share} allows. Among them: {named(self._shown)}. Mend the data, or go "
-                "on with a larger share, such as --set data.bad_samples=0.1"
+                f"that data.bad_samples = {self._share} allows. Among them: {named(self._shown)}. {advice}"
             )
 
     def undo(self) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 from mmx.parts.dataset import BadSampleError
 
 LARGEST: Final = 2**20
 """Bytes of the largest caption, or of the JSON that holds it."""
+_NAMES: Final = 10
+"""Fields that are named, at most."""
+_NAME: Final = 40
+"""Characters of a field's name that is."""
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -32,8 +36,15 @@ def texts_from(data: bytes, key: str, caption_option: str) -> tuple[str, ...]:
         return kept([text], key)
     fields = object_from(text, key)
     if field not in fields:
-        raise BadSampleError(f"{key}: the JSON has no field '{field}'")
+        raise BadSampleError(f"{key}: the JSON has no field '{field}'{_others(fields)}")
     return texts_of(fields[field], key, field)
+
+
+def _others(fields: Mapping[str, object]) -> str:
+    """Say which fields there are; their names come from anywhere."""
+    names = sorted(name for name in fields if name.isprintable() and len(name) <= _NAME)
+    more = ", ..." if len(names) > _NAMES else ""
+    return f" (there are: {', '.join(names[:_NAMES])}{more})" if names else ""
 
 
 def text_from(data: bytes, key: str) -> str:

@@ -23,7 +23,15 @@ _LOOK: Final = 0.2
 """Seconds after which it is looked whether workers live, and whether a signal came."""
 _DYING: Final = 2.0
 """Seconds in which a worker whose connection broke should be gone."""
-_STATES: Final = {"T": " It is stopped.", "D": " It waits for a disk or a file system."}
+_HANGS: Final = (
+    "Look whether the disk or network folder that holds the data answers; where reading one sample takes longer, raise "
+    "data.worker_timeout"
+)
+_STATES: Final = {
+    "T": "It was stopped from outside: look what sends it signals",
+    "D": f"It waited for a disk or a file system. {_HANGS}",
+}
+"""What to do, by the state of the process."""
 
 
 @final
@@ -96,8 +104,7 @@ class Watch:
         what = "" if sample == NOTHING else f" It was reading the sample {self._reader.dataset.key(sample)}."
         return DataError(
             f"the data worker {self._turn} (process {worker.pid}) did not come on for {self._limit:g} s, so it was ended."
-            f"{_state(worker.pid)}{what} Look whether the disk or network folder that holds the data answers, then resume "
-            "the run; where reading one sample takes longer, raise data.worker_timeout"
+            f"{what} {_STATES.get(_state(worker.pid), _HANGS)}, then resume the run"
         )
 
 
@@ -117,7 +124,8 @@ def _how(code: int | None) -> str:
 
 
 def _state(process: int | None) -> str:
+    """Return the letter of a process's state, where the system tells it."""
     with suppress(OSError, IndexError):
         status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-        return _STATES.get(status.rpartition(")")[2].split()[0], "")
+        return status.rpartition(")")[2].split()[0]
     return ""

@@ -38,10 +38,14 @@ class Findings:
 
     counts: Counter[str] = field(default_factory=Counter[str])
     names: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    reasons: dict[str, str] = field(default_factory=dict[str, str])
+    """What is wrong with the first, where that says more."""
 
-    def add(self, what: str, name: str) -> None:
+    def add(self, what: str, name: str, reason: str = "") -> None:
         """Take note of a sample."""
         self.counts[what] += 1
+        if reason:
+            self.reasons.setdefault(what, reason)
         named = self.names.setdefault(what, [])
         if len(named) < NAMED:
             named.append(name)
@@ -50,7 +54,8 @@ class Findings:
         """Return one thing that is wrong, with the samples that are named."""
         count, names = self.counts[what], self.names[what]
         more = f" and {count - len(names)} more" if count > len(names) else ""
-        return f"{what}: {', '.join(map(_short, names))}{more}"
+        reason = f" (the first: {self.reasons[what]})" if what in self.reasons else ""
+        return f"{what}: {', '.join(map(_short, names))}{more}{reason}"
 
 
 @final
@@ -163,8 +168,8 @@ class _Met:
     def _caption(self, key: str, data: bytes) -> None:
         try:
             self._characters[key] = max(map(len, texts_from(data, key, self._extensions.caption)))
-        except BadSampleError:
-            self.findings.add("a caption that cannot be used", key)
+        except BadSampleError as error:
+            self.findings.add("a caption that cannot be used", key, str(error).removeprefix(f"{key}: "))
         if self._extensions.caption_extension == "json":
             self._json(key, data)
 

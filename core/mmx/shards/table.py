@@ -55,14 +55,16 @@ def built_document(built: Built) -> dict[str, Any]:
 def report_lines(reports: Sequence[Report], indexed: bool) -> Iterator[str]:
     """Yield what is wrong with each shard, and a sum."""
     for report in reports:
-        yield from _row(report.name, [*(f"wrong: {what}" for what in report.wrong), *_found(report.findings)])
+        found = [what for what in _found(report.findings) if what not in report.wrong]
+        yield from _row(report.name, [*(f"wrong: {what}" for what in report.wrong), *found])
     if not indexed:
         yield from _wrapped(
             "without an index, a changed shard or a lost one cannot be found: mmx data index makes one, of shards that "
             "are known to be right"
         )
     wrong = sum(bool(report.wrong) for report in reports)
-    said = f"{wrong} shard{'s' * (wrong > 1)} wrong" if wrong else "nothing is wrong"
+    whole = "nothing has changed since it was indexed" if indexed else "no damage shows"
+    said = f"{wrong} shard{'s' * (wrong > 1)} wrong" if wrong else whole
     yield f"{_count(len(reports), sum(report.samples for report in reports))}: {said}"
 
 

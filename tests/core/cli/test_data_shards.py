@@ -77,7 +77,7 @@ def test_an_index_is_made_and_then_all_is_well(data: Data) -> None:
     ]
     done = data("verify", ".", "--workers", "1", "--decode")
     assert (done.code, done.err.strip()) == (0, "")
-    assert done.out.splitlines()[-1] == "2 shards, 7 samples: nothing is wrong"
+    assert done.out.splitlines()[-1] == "2 shards, 7 samples: nothing has changed since it was indexed"
     assert "without an index" not in done.out
 
 

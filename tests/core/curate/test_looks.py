@@ -137,6 +137,7 @@ def test_stats_are_the_same_with_more_processes(many: Path, source: Find, monkey
 
 def test_reasons_that_differ_in_numbers_only_are_one() -> None:
     assert kind_of("cut short (12 of 34 bytes): b'a\\'b'") == "cut short (N of N bytes): ..."
+    assert kind_of("the caption is not UTF-8 (byte 3)") == "the caption is not UTF-8"
     assert kind_of("has 3 bytes (looked in /a) (x.png, line 3 of t.csv)") == "has N bytes"
 
 

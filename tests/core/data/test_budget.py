@@ -43,6 +43,11 @@ def test_no_bad_sample_is_allowed_by_a_share_that_is_less_than_one() -> None:
         Budget(0.01, 44, lambda text: None).spend([Bad("a", "torn")], 0, 44)
 
 
+def test_where_no_sample_was_good_a_larger_share_is_no_advice() -> None:
+    with pytest.raises(DataError, match=r"a: torn; b: torn\. No sample was good so far: look at the dataset's options"):
+        Budget(0.01, 44, lambda text: None).spend([Bad("a", "torn"), Bad("b", "torn")], 0, 2)
+
+
 def test_a_good_sample_that_is_left_out_is_counted_and_stops_no_run() -> None:
     said: list[str] = []
     budget = Budget(0.05, 44, said.append)  # two bad ones

@@ -70,6 +70,14 @@ def test_a_caption_of_ten_megabytes_costs_neither_time_nor_memory() -> None:
     assert len(naive) > LARGEST and control > 2**20, "reading it all takes what this one does not"
 
 
+def test_fields_that_are_there_are_named_but_not_what_a_terminal_would_obey() -> None:
+    data = json.dumps(
+        {"captions": ["a"], "\x1b[2J": 1, "x" * 99: 2} | {f"k{number:02}": 0 for number in range(20)}
+    ).encode()
+    with pytest.raises(BadSampleError, match=r"no field 'captoins' \(there are: captions, k00, .*, k08, \.\.\.\)$"):
+        texts_from(data, "0/1", "json:captoins")
+
+
 def test_a_million_words() -> None:
     assert texts_from(b"a" + b" " * (LARGEST - 2) + b"b", "0/1", "txt")[0].split() == ["a", "b"]
     with pytest.raises(BadSampleError, match=r"has 2000000 bytes, more than"):
