@@ -1,6 +1,7 @@
 """Data workers."""
 
 import ctypes
+import math
 import multiprocessing
 import os
 import signal
@@ -51,7 +52,7 @@ def stream(
     pin: bool,
     rank: int = 0,
     ranks: int = 1,
-    timeout: float = 300.0,
+    timeout: float = math.inf,
 ) -> Generator[Loaded, None, None]:
     """Yield the samples of steps ``start`` to ``steps``, excluded, in order, whatever the number of workers.
 

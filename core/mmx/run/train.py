@@ -109,9 +109,9 @@ class Loop:
             plan.steps,
             table.workers,
             pin,
-            group.rank,
-            group.size,
-            table.worker_timeout,
+            rank=group.rank,
+            ranks=group.size,
+            timeout=table.worker_timeout,
         )
         stop = self._why_stop() if self._alone else None
         with closing(data):

@@ -18,21 +18,12 @@ from torch.utils.data import get_worker_info
 
 from mmx.data.loader import stream
 from mmx.data.order import Order
-from mmx.data.views import ImageView, Loaded, Reader, TextView
+from mmx.data.views import Loaded, Reader
 from mmx.errors import DataError, MmxError
-from mmx.parts.transform import Preprocess
-from mmx_toy.configs import Letters, Pictures, Shake
-from mmx_toy.data import ToyPictures, ToyShake
-from mmx_toy.texts import ToyDrop, ToyTokenizer
+from mmx_toy.data import ToyPictures
+from mmx_toy.reading import reader
 
 ORDER = Order(44, 6, 0)
-
-
-def reader(bad: tuple[int, ...] = ()) -> Reader:
-    shape = Preprocess(size=6, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), resize="squash")
-    images = {"clean": ImageView(ToyShake(Shake(name="toy"), shape), None)}
-    texts = {"clean": TextView(ToyDrop(Shake(name="toy"), ToyTokenizer(Letters(name="toy"))), None)}
-    return Reader(ToyPictures(Pictures(name="toy", bad=bad)), images, texts, seed=0)
 
 
 def read(workers: int, start: int = 0, steps: int = 16, bad: tuple[int, ...] = ()) -> list[Loaded]:

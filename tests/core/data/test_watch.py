@@ -17,15 +17,13 @@ from torch.utils.data import get_worker_info
 
 from mmx.data.loader import stream
 from mmx.data.order import Order
-from mmx.data.views import ImageView, Loaded, Reader, TextView
+from mmx.data.views import Loaded, Reader
 from mmx.errors import DataError
 from mmx.parts.dataset import Sample
-from mmx.parts.transform import Preprocess
 from mmx.pulse import Pulse, beat, show
 from mmx.storage.background import background, fetched
-from mmx_toy.configs import Letters, Pictures, Shake
-from mmx_toy.data import ToyPictures, ToyShake
-from mmx_toy.texts import ToyDrop, ToyTokenizer
+from mmx_toy.data import ToyPictures
+from mmx_toy.reading import reader
 
 ORDER = Order(44, 4, 0)
 LIMIT = 4.0
@@ -33,11 +31,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def reading(workers: int = 2) -> Generator[Loaded]:
-    shape = Preprocess(size=6, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), resize="squash")
-    images = {"clean": ImageView(ToyShake(Shake(name="toy"), shape), None)}
-    texts = {"clean": TextView(ToyDrop(Shake(name="toy"), ToyTokenizer(Letters(name="toy"))), None)}
-    reader = Reader(ToyPictures(Pictures(name="toy")), images, texts, seed=0)
-    return stream(reader, ORDER, 0, 11, workers, pin=False, timeout=LIMIT)
+    return stream(reader(), ORDER, 0, 11, workers, pin=False, timeout=LIMIT)
 
 
 def slow(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int], float]) -> None:

@@ -167,7 +167,7 @@ def test_an_outage_stops_the_run_which_goes_on_when_it_is_over(
 
 @pytest.mark.parametrize("fault", ["hang", slow("headers"), slow("trickle")])
 def test_a_server_that_hangs_costs_at_most_twice_the_limit(fault: Fault, serve: Serve) -> None:
-    server, timeout = serve(), 1.5
+    server, timeout = serve(), 3.0
     config = ShardsConfig(
         name="shards",
         urls=(f"{server.address}{{00..{TARS - 1}}}.tar",),
@@ -178,4 +178,4 @@ def test_a_server_that_hangs_costs_at_most_twice_the_limit(fault: Fault, serve: 
     server.fail([fault])
     began = time.monotonic()
     dataset.read(1)
-    assert timeout <= time.monotonic() - began <= 2 * timeout + 5 and server.sent == {fault: 1}
+    assert timeout <= time.monotonic() - began <= 2 * timeout and server.sent == {fault: 1}

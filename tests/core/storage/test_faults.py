@@ -69,15 +69,11 @@ def test_bare_fsspec_fails_under_the_same_faults(serve: Serve) -> None:
 @pytest.mark.parametrize("cache_gb", [0, 1])
 def test_each_fault_is_survived(serve: Serve, away: Away, fault: Fault, cache_gb: float) -> None:
     server = serve({"a.tar": DATA})
-    files = away(f"{server.address}a.tar", timeout=1.0 if fault in STALLS else 10.0, cache_gb=cache_gb)
+    files = away(f"{server.address}a.tar", timeout=2.0 if fault in STALLS else 10.0, cache_gb=cache_gb)
     files.check(0)
     server.fail([fault, fault])
     assert files.read(0, 1000, 5000) == DATA[1000:6000]
-    assert server.sent == {fault: 2}
-    if fault in STALLS:
-        assert files.retries >= 2  # more where this machine stalls, too
-    else:
-        assert files.retries == (1 if fault == "reset" else 2)  # aiohttp makes up for one
+    assert server.sent == {fault: 2} and files.retries == (1 if fault == "reset" else 2)  # aiohttp makes up for one
 
 
 def test_bytes_of_another_range_are_not_taken(serve: Serve, away: Away) -> None:
@@ -165,7 +161,7 @@ def test_a_refusal_is_tried_afresh_once(serve: Serve, away: Away) -> None:
     server.fail(["403"])
     assert files.read(0, 0, 10) == DATA[:10] and server.sent["403"] == 1
     server.fail(["403"] * 9)
-    with pytest.raises(DeniedError, match=r"HTTP 403 \(2x\) in \d+\.\d s; check or renew the credentials"):
+    with pytest.raises(DeniedError, match=r"HTTP 403 \(2x\) in \d\.\d s; check or renew the credentials"):
         away(f"{server.address}a.tar", cache_gb=0).read(0, 0, 10)
 
 
