@@ -25,9 +25,9 @@ from measure import MIB, Machine, Pairs
 from torch import Tensor
 from torch.nn import functional
 
-from mmx.learn.group import SoloGroup
+from mmx.learn.global_batch import GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.whole import Whole
+from mmx.parts.group import SoloGroup
 from mmx.parts.sizes import Sizes
 from mmx_clip.configs import ClipLossConfig
 from mmx_clip.loss import ClipLoss
@@ -72,7 +72,7 @@ def of_mmx() -> Loss:
     def call(inputs: Inputs) -> Tensor:
         model = SimpleNamespace(fusion=SimpleNamespace(scale=lambda: inputs.scale))  # all that it asks of a model
         features = {loss.image: inputs.image, loss.text: inputs.text}
-        return loss(Whole(features, SoloGroup(), 0), cast(Model, model))
+        return loss(GlobalBatch(features, SoloGroup(), 0), cast(Model, model))
 
     return call
 

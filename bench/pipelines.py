@@ -24,7 +24,6 @@ from mmx.data.loader import stream
 from mmx.data.order import Order
 from mmx.data.views import ImageView, Reader, TextView
 from mmx.parts.transform import Preprocess
-from mmx.storage.urls import expand_all
 from mmx_clip.configs import ClipTokenizerConfig
 from mmx_clip.tokenizer import ClipTokenizer
 from mmx_images.augment import Augment
@@ -34,6 +33,7 @@ from mmx_images.draws import Draws
 from mmx_images.geometry import crop
 from mmx_shards.configs import ShardsConfig
 from mmx_shards.dataset import Shards
+from mmx_storage.urls import expand_all
 
 BATCH: Final = 64
 SIZE: Final = 224

@@ -27,10 +27,10 @@ from measure import Machine, Pairs
 from torch import Tensor
 
 from mmx.parts.batch import Batch, Pixels, Words
-from mmx.plugins import Plugins
+from mmx.plugin.manager import Plugins
 from mmx.recipe import load
-from mmx.run.build import engine_of
-from mmx.run.session import build_run
+from mmx.train.build import engine_of
+from mmx.train.session import build_run
 from mmx_clip.convert import from_open_clip
 
 OPEN_CLIP: Final = peers.open_clip()

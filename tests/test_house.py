@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmx.hookspecs import hookimpl
-from mmx.plugins import HOOKS, Plugins
+from mmx.plugin.hookspecs import hookimpl
+from mmx.plugin.manager import HOOKS, Plugins
 from mmx.recipe import load
 from mmx.recipe.bundled import bundled
 from mmx.recipe.write import to_toml
@@ -76,7 +76,7 @@ def test_the_readmes_recipe_holds(tmp_path: Path) -> None:
 
 
 def test_every_hook_stands_in_the_manual_with_its_meaning() -> None:
-    from mmx import hookspecs
+    from mmx.plugin import hookspecs
 
     assert len(HOOKS) >= 5
     assert all((getattr(hookspecs, hook).__doc__ or "").strip() for hook in HOOKS)

@@ -8,23 +8,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mmx.hookspecs import hookimpl as hookimpl
-    from mmx.run.bundle import LoadedModel
-    from mmx.run.request import RunResult
-
-# The folder run/ and the function have one name here. Importing a folder sets that name once, so this is before the def.
-import_module("mmx.run")
+    from mmx.models.bundle import LoadedModel
+    from mmx.plugin.hookspecs import hookimpl as hookimpl
+    from mmx.train.request import RunResult
 
 
 def __getattr__(name: str) -> object:
     """Import ``hookimpl`` when a plugin asks for it: ``mmx --help`` needs no plugin system."""
     if name == "hookimpl":
-        from mmx.hookspecs import hookimpl
+        from mmx.plugin.hookspecs import hookimpl
 
         return hookimpl
     raise AttributeError(f"module 'mmx' has no attribute '{name}'")
@@ -54,8 +50,8 @@ def run(
     Raises:
         mmx.errors.MmxError: the message says what to do.
     """
-    from mmx.run.prepare import prepare
-    from mmx.run.request import RunRequest
+    from mmx.train.prepare import prepare
+    from mmx.train.request import RunRequest
 
     request = RunRequest(
         recipe=None if recipe is None else Path(recipe),
@@ -68,7 +64,7 @@ def run(
     )
     say = (lambda message: None) if quiet else print
     prepared = prepare(request, say)
-    from mmx.run.start import start
+    from mmx.train.start import start
 
     return start(prepared, say)
 
@@ -86,7 +82,7 @@ def load(path: str | Path, device: str = "cpu", *, plugins: Sequence[str | Path]
     """
     import torch
 
-    from mmx.plugins import Plugins
-    from mmx.run.api import load_model
+    from mmx.plugin.manager import Plugins
+    from mmx.train.api import load_model
 
     return load_model(Path(path), Plugins(files=tuple(map(Path, plugins))), torch.device(device))

@@ -89,7 +89,7 @@ class Slot:
     """
 
     kind: str
-    """One of the kinds of ``mmx.registry.KINDS``."""
+    """One of the kinds of ``mmx.plugin.registry.KINDS``."""
     key: str = "name"
     """The key that names the part in the recipe."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from mmx.config import PartConfig
-from mmx.hookspecs import hookimpl
-from mmx.registry import Registrar
+from mmx.plugin.hookspecs import hookimpl
+from mmx.plugin.registry import Registrar
 from mmx_clip.configs import (
     ClipLossConfig,
     ClipTokenizerConfig,

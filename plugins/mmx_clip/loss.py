@@ -6,16 +6,16 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from mmx.learn.global_batch import Feature, GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.whole import Pull, Whole
-from mmx.parts.loss import Compare
+from mmx.parts.loss import BatchLoss
 from mmx.parts.sizes import Sizes
 from mmx_clip.configs import ClipLossConfig
 from mmx_clip.contrastive import Groups, contrastive
 
 
 @final
-class ClipLoss(Compare):
+class ClipLoss(BatchLoss):
     """CLIP's symmetric InfoNCE (Radford et al. 2021, arXiv:2103.00020, figure 3), over the global batch of B pairs.
 
     With unit embeddings I and T and the learned scale s = 1 / temperature:
@@ -29,18 +29,18 @@ class ClipLoss(Compare):
         super().__init__()
         self.image_views = (config.image,)
         self.text_views = (config.text,)
-        self.image = Pull("image.embed", config.image)
-        self.text = Pull("text.embed", config.text)
-        self.group = None if config.group is None else Pull("fact", config.group)
+        self.image = Feature("image.embed", config.image)
+        self.text = Feature("text.embed", config.text)
+        self.group = None if config.group is None else Feature("fact", config.group)
         self.positive = config.same_group == "positive"
         self.smoothing = config.label_smoothing
 
     @override
-    def pulls(self) -> tuple[Pull, ...]:
+    def features(self) -> tuple[Feature, ...]:
         return (self.image, self.text) if self.group is None else (self.image, self.text, self.group)
 
     @override
-    def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]:
+    def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]:
         groups = None if self.group is None else Groups(whole.all(self.group), self.positive)
         return contrastive(
             image=whole[self.image],

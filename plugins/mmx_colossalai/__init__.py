@@ -1,7 +1,7 @@
 """Many processes through ColossalAI: data, ZeRO, tensor, sequence and pipeline parallelism, on CPUs and GPUs."""
 
-from mmx.hookspecs import hookimpl
-from mmx.registry import Registrar
+from mmx.plugin.hookspecs import hookimpl
+from mmx.plugin.registry import Registrar
 from mmx_colossalai.config import ColossalConfig
 
 

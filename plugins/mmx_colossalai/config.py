@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from mmx.config import EngineConfig, Layout
-from mmx.run.versions import version
+from mmx.plugin.versions import version
 
 if TYPE_CHECKING:
     from mmx.learn.objective import Objective

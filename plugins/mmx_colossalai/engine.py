@@ -12,15 +12,15 @@ from torch import Tensor
 from typing_extensions import override
 
 from mmx.errors import CheckpointError, MissingPackageError, RecipeError
+from mmx.launch.rank import Rank, find
 from mmx.learn.accumulate import accumulate
-from mmx.learn.group import SoloGroup, TorchGroup
 from mmx.learn.norm import shield_batch_norms
-from mmx.learn.objective import Features, Objective, Share
+from mmx.learn.objective import Features, MicroBatchTerm, Objective
 from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
+from mmx.parts.group import SoloGroup, TorchGroup
 from mmx.parts.sharding import Stack
-from mmx.run.place import Place, find
-from mmx.run.wording import counted
+from mmx.wording import counted
 from mmx_colossalai.config import ColossalConfig
 from mmx_colossalai.mesh import Mesh, company, meet
 from mmx_colossalai.noise import quiet
@@ -104,7 +104,7 @@ class ColossalEngine(Engine):
         """Run the objective for features, without gradient and without its wrappers."""
         return cast(Features, self._objective(batch, None))
 
-    def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
+    def differentiate(self, batch: Batch, share: MicroBatchTerm, last: bool) -> None:
         """Run the objective for a scalar and add its gradient; ranks exchange theirs when ``last``."""
         division = self._division
         with nullcontext() if last else division.silent():
@@ -162,7 +162,7 @@ class ColossalEngine(Engine):
             dist.destroy_process_group()
 
 
-def _device(config: ColossalConfig, place: Place) -> torch.device:
+def _device(config: ColossalConfig, place: Rank) -> torch.device:
     found = torch.cuda.is_available()
     if config.device == "cuda" and not found:
         raise RecipeError(

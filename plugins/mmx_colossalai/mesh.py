@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from mmx.errors import LostProcessError, RecipeError
-from mmx.run.place import Place, rendezvous
+from mmx.launch.rank import Rank, rendezvous
 
 T = TypeVar("T")
 PATIENCE: Final = timedelta(minutes=10)
@@ -106,7 +106,7 @@ def company() -> Generator[None]:
         ) from error
 
 
-def meet(place: Place, device: torch.device, env: Mapping[str, str]) -> bool:
+def meet(place: Rank, device: torch.device, env: Mapping[str, str]) -> bool:
     """Connect this process with the others of its run. Returns whether it did: False if they are connected already.
 
     Raises:

@@ -3,7 +3,7 @@
 A pipeline's own loss is a mean over micro-batches, whose negatives would be those of a micro-batch. So, as in
 ``mmx.learn.accumulate``: 1. all micro-batches flow forward without gradient, and the last stage keeps their features;
 2. it compares them all at once, with those of other data-parallel ranks; 3. the micro-batches flow again, forward and
-backward, and the last stage's scalar is the sum of features times their gradients, plus the Mean losses' part.
+backward, and the last stage's scalar is the sum of features times their gradients, plus the item losses' part.
 """
 
 from types import MethodType
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from mmx.learn.accumulate import joined, split
-from mmx.learn.objective import Features, Objective, Share
+from mmx.learn.objective import Features, MicroBatchTerm, Objective
 from mmx.learn.rng import RandomState
 from mmx.parts.batch import Batch, Encoded
-from mmx.parts.loss import Compare, Loss
+from mmx.parts.loss import BatchLoss, Loss
 from mmx.parts.sharding import Staged
 from mmx_colossalai.mesh import Mesh
 from mmx_colossalai.update import Update
@@ -32,7 +32,7 @@ class Pipeline:
         self._wrapped = wrapped
         self._mesh = mesh
         self._parts: list[Batch] = []
-        self._shares: list[Share] | None = None
+        self._shares: list[MicroBatchTerm] | None = None
         self._states: dict[int, RandomState] = {}
         self._features: dict[int, Features] = {}
         self._whole = objective.forward
@@ -43,7 +43,7 @@ class Pipeline:
         objective = self._objective
         counts = objective.count(batch)
         self._parts, self._shares = batch.chunk(micro_batches), None
-        compares = any(isinstance(loss, Compare) for loss in objective.losses.values())
+        compares = any(isinstance(loss, BatchLoss) for loss in objective.losses.values())
         with torch.no_grad():
             if compares:
                 self._run(None)
@@ -54,7 +54,8 @@ class Pipeline:
             cotangents, own = objective.compare(joined(pieces), batch)
             shares = split(cotangents, pieces)
         self._shares = [
-            Share(counts, share, own if index == micro_batches - 1 else ()) for index, share in enumerate(shares)
+            MicroBatchTerm(counts, share, own if index == micro_batches - 1 else ())
+            for index, share in enumerate(shares)
         ]
         self._run(update.wrapped)
         self._parts, self._features = [], {}

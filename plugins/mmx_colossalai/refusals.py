@@ -10,7 +10,7 @@ from mmx.errors import RecipeError
 from mmx.learn.objective import Objective
 from mmx.parts.loss import Loss
 from mmx.parts.sharding import Stack, Staged, cut_of
-from mmx.run.wording import counted
+from mmx.wording import counted
 from mmx_colossalai.stages import TOWERS
 
 

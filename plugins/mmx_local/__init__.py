@@ -1,7 +1,7 @@
 """The local engine: one process, one device, plain torch."""
 
-from mmx.hookspecs import hookimpl
-from mmx.registry import Registrar
+from mmx.plugin.hookspecs import hookimpl
+from mmx.plugin.registry import Registrar
 from mmx_local.config import LocalConfig
 
 

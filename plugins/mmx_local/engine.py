@@ -10,11 +10,11 @@ from typing_extensions import override
 
 from mmx.errors import RecipeError
 from mmx.learn.accumulate import accumulate
-from mmx.learn.group import SoloGroup
-from mmx.learn.objective import Features, Objective, Share
+from mmx.learn.objective import Features, MicroBatchTerm, Objective
 from mmx.learn.optim import optimizer_state, restore_optimizer
 from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
+from mmx.parts.group import SoloGroup
 from mmx_local.config import LocalConfig
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
@@ -64,7 +64,7 @@ class LocalEngine(Engine):
         with self._autocast():
             return cast(Features, self._objective(batch, None))
 
-    def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
+    def differentiate(self, batch: Batch, share: MicroBatchTerm, last: bool) -> None:
         """Run the objective for a scalar and add its gradient."""
         with self._autocast():
             scalar = cast(Tensor, self._objective(batch, share))

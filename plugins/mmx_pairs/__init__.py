@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mmx.hookspecs import hookimpl
-from mmx.registry import Registrar
+from mmx.plugin.hookspecs import hookimpl
+from mmx.plugin.registry import Registrar
 from mmx_pairs.config_folder import FolderConfig
 from mmx_pairs.config_rows import HuggingFaceConfig, TableConfig
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, final
 
 from mmx.config import RemoteTable
-from mmx.storage.files import fetch
-from mmx.storage.urls import scheme_of
 from mmx_pairs.local import LARGEST
+from mmx_storage.files import fetch
+from mmx_storage.urls import scheme_of
 
 _THREADS: Final = 16
 _WAITING: Final = 512
@@ -140,6 +140,6 @@ class Ahead:
 def _get(url: str, remote: RemoteTable, skip: bool) -> bytes:
     if scheme_of(url) not in ("http", "https"):
         return fetch(url, remote, LARGEST)
-    from mmx.storage import once
+    from mmx_storage import once
 
     return once.get(url, remote, LARGEST, skip)

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from typing_extensions import override
 
 from mmx.config import StoredConfig
-from mmx.storage.urls import expand_all, shown
+from mmx_storage.urls import expand_all, shown
 
 PICTURES: Final = ("jpg", "jpeg", "png", "webp", "gif")
 """Extensions of picture files, in any case."""

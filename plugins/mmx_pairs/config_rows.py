@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from mmx.config import StoredConfig
 from mmx.errors import DataError
-from mmx.storage.files import Files
-from mmx.storage.urls import expand_all, scheme_of, shown
+from mmx_storage.files import Files
+from mmx_storage.urls import expand_all, scheme_of, shown
 
 Format = Literal["csv", "tsv", "jsonl", "parquet"]
 _SAVED: Final = ("dataset_info.json", "state.json", "dataset_dict.json")

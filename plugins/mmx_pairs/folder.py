@@ -15,11 +15,11 @@ from mmx.data.captions import kept, text_from, texts_from
 from mmx.data.stored import StoredDataset
 from mmx.errors import DataError
 from mmx.parts.dataset import BadSampleError, Raw
-from mmx.shards.fields import fields_of
-from mmx.storage.urls import shown
 from mmx_pairs.config_folder import PICTURES, FolderConfig
 from mmx_pairs.listing import files_of, is_local, local_path, objects_of
 from mmx_pairs.pictures import Pictures
+from mmx_shards.format.fields import fields_of
+from mmx_storage.urls import shown
 
 _KINDS: Final = {**dict.fromkeys(PICTURES, "picture"), "txt": "text", "json": "JSON"}
 

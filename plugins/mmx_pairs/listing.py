@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from mmx.errors import DataError
-from mmx.storage.urls import shown
 from mmx_pairs.local import inside
+from mmx_storage.urls import shown
 
 
 def is_local(folder: str) -> bool:
@@ -60,7 +60,7 @@ def objects_of(url: str, patience: float) -> Iterator[str]:
     Raises:
         DataError: they cannot be listed, or not in that time.
     """
-    from mmx.storage.background import background, fetched
+    from mmx_storage.background import background, fetched
 
     try:
         base, found = fetched(_listed(url, patience), background())

@@ -10,7 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 from mmx.config import RemoteTable
 from mmx.parts.dataset import BadSampleError
-from mmx.storage.failures import (
+from mmx_pairs.ahead import Ahead
+from mmx_pairs.listing import is_local, local_path
+from mmx_pairs.local import LARGEST, inside, read_inside
+from mmx_storage.failures import (
     ChangedError,
     DeniedError,
     LargeError,
@@ -18,10 +21,7 @@ from mmx.storage.failures import (
     UnavailableError,
     UnreachableError,
 )
-from mmx.storage.urls import SCHEMES, is_malformed, shown
-from mmx_pairs.ahead import Ahead
-from mmx_pairs.listing import is_local, local_path
-from mmx_pairs.local import LARGEST, inside, read_inside
+from mmx_storage.urls import SCHEMES, is_malformed, shown
 
 _DEAD: Final = (DeniedError, UnavailableError, UnreachableError, ChangedError)
 _BAD: Final = (MissingError, LargeError)

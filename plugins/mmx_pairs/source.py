@@ -10,8 +10,8 @@ from typing import Final, final
 from typing_extensions import override
 
 from mmx.errors import DataError
-from mmx.storage.files import Files
-from mmx.storage.urls import scheme_of, shown
+from mmx_storage.files import Files
+from mmx_storage.urls import scheme_of, shown
 
 BLOCK: Final = 2**22
 """Bytes that are read at a time."""

@@ -10,8 +10,6 @@ from typing import final
 
 from typing_extensions import override
 
-from mmx.storage.files import Files
-from mmx.storage.urls import expand_all, shown
 from mmx_pairs.config_rows import TableConfig
 from mmx_pairs.delimited import Delimited
 from mmx_pairs.jsonl import JsonLines
@@ -20,6 +18,8 @@ from mmx_pairs.pictures import Pictures
 from mmx_pairs.rows import Rows
 from mmx_pairs.samples import RowsDataset
 from mmx_pairs.source import Source
+from mmx_storage.files import Files
+from mmx_storage.urls import expand_all, shown
 
 
 @final

@@ -1,7 +1,7 @@
 """The embedded data: 1,906 Unicode concepts, each drawn by several artists."""
 
-from mmx.hookspecs import hookimpl
-from mmx.registry import Registrar
+from mmx.plugin.hookspecs import hookimpl
+from mmx.plugin.registry import Registrar
 from mmx_quickstart.config import EmojiConfig
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from mmx.parts.evaluator import Number
-from mmx.run.wording import decimal, headline_first, is_fraction
+from mmx.wording import decimal, headline_first, is_fraction
 from mmx_report.charts import Chart, Line, Points
 from mmx_report.data import Evaluation, Story
 

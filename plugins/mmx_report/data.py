@@ -13,9 +13,9 @@ from typing import Final, cast
 from pydantic import TypeAdapter, ValidationError
 
 from mmx.errors import CheckpointError
+from mmx.evaluate.results import evaluator_name, read_result
 from mmx.parts.evaluator import Number, Result
-from mmx.run.results import evaluator_name, read_result
-from mmx.run.wording import counted
+from mmx.wording import counted
 
 type_of_numbers: Final = TypeAdapter(dict[str, Number])
 KEPT: Final = 20_000

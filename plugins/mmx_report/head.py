@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import cast
 
+from mmx import wording
 from mmx.parts.evaluator import Number
-from mmx.run import wording
 from mmx_report.curves import last_numbers
 from mmx_report.data import Evaluation, Record, Story, table
 

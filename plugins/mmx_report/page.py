@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from mmx.run.wording import short
+from mmx.wording import short
 from mmx_report.charts import draw
 from mmx_report.curves import evaluation_charts, last_numbers, training_charts
 from mmx_report.data import Story, read_story

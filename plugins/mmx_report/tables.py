@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
+from mmx import wording
 from mmx.parts.evaluator import Number
-from mmx.run import wording
 from mmx_report.data import Evaluation
 
 MOST: Final = 5_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import final
 
-from mmx.hookspecs import hookimpl
+from mmx.parts.events import Run
 from mmx.parts.tracker import Tracker
-from mmx.run.events import Run
+from mmx.plugin.hookspecs import hookimpl
 from mmx_report.config import ReportConfig
 from mmx_report.page import write_report
 

@@ -10,15 +10,15 @@ from typing import Final, final
 import numpy as np
 
 from mmx.errors import DataError
-from mmx.shards.find import check_names
-from mmx.shards.index import Index, beside, is_away, missing, open_index
-from mmx.shards.roles import PASSED_OVER, names_of
-from mmx.shards.rows import Facts, Rows
-from mmx.shards.scan import Scan
-from mmx.storage.failures import DeniedError, MissingError
-from mmx.storage.files import Files
-from mmx.storage.urls import shown
 from mmx_shards.configs import ShardsConfig
+from mmx_shards.format.find import check_names
+from mmx_shards.format.index import Index, beside, is_away, missing, open_index
+from mmx_shards.format.roles import PASSED_OVER, names_of
+from mmx_shards.format.rows import Facts, Rows
+from mmx_shards.format.scan import Scan
+from mmx_storage.failures import DeniedError, MissingError
+from mmx_storage.files import Files
+from mmx_storage.urls import shown
 
 _NAMED: Final = 5
 

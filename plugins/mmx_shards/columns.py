@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mmx.errors import RecipeError
 from mmx.parts.dataset import MEASURES
-from mmx.shards.roles import IMAGE, LARGEST
-from mmx.shards.rows import Facts, Rows
+from mmx_shards.format.roles import IMAGE, LARGEST
+from mmx_shards.format.rows import Facts, Rows
 
 
 def columns(

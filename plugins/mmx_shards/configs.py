@@ -12,10 +12,10 @@ from typing_extensions import override
 
 from mmx.config import StoredConfig
 from mmx.errors import DataError
-from mmx.shards.find import is_tars, tars_in
-from mmx.shards.roles import Extensions
-from mmx.storage.files import Files
-from mmx.storage.urls import expand_all
+from mmx_shards.format.find import is_tars, tars_in
+from mmx_shards.format.roles import Extensions
+from mmx_storage.files import Files
+from mmx_storage.urls import expand_all
 
 Extension = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]+$")]
 

@@ -15,14 +15,14 @@ from mmx.data.captions import texts_from
 from mmx.data.stored import StoredDataset
 from mmx.errors import DataError
 from mmx.parts.dataset import BadSampleError, Raw
-from mmx.shards.fields import fields_of
-from mmx.shards.roles import CAPTION, IMAGE, JSON, LARGEST, PARTS
-from mmx.shards.rows import Span, check_of
-from mmx.storage.files import Files
-from mmx.storage.urls import expand_all, shown
 from mmx_shards.catalog import Catalog
 from mmx_shards.columns import columns
 from mmx_shards.configs import ShardsConfig
+from mmx_shards.format.fields import fields_of
+from mmx_shards.format.roles import CAPTION, IMAGE, JSON, LARGEST, PARTS
+from mmx_shards.format.rows import Span, check_of
+from mmx_storage.files import Files
+from mmx_storage.urls import expand_all, shown
 
 _GAP: Final = 8_192
 """Bytes between the parts of a sample that are read along with them: headers, and small members that are not used."""

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from mmx.run.events import Run, Step
-from mmx.run.wording import clock
+from mmx.parts.events import Run, Step
+from mmx.wording import clock
 
 REDRAW: Final = 0.1
 """Seconds between two drawings of the bar."""

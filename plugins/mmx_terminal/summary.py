@@ -14,9 +14,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from mmx import wording
 from mmx.parts.evaluator import Number, Result
-from mmx.run import wording
-from mmx.run.events import Outcome, Run
+from mmx.parts.events import Outcome, Run
 
 MOST: Final = 8
 """Numbers shown of one evaluator; the report has them all."""

@@ -6,11 +6,11 @@ from typing import final
 
 from rich.console import Console
 
-from mmx.hookspecs import hookimpl
 from mmx.parts.evaluator import Result
+from mmx.parts.events import Outcome, Run, Step
 from mmx.parts.tracker import Tracker
-from mmx.run.events import Outcome, Run, Step
-from mmx.run.wording import printable
+from mmx.plugin.hookspecs import hookimpl
+from mmx.wording import printable
 from mmx_terminal.config import TerminalConfig
 from mmx_terminal.display import Bar, Display, Lines
 from mmx_terminal.summary import result_line, write_failure, write_summary

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-from mmx.run.events import Run, Step
+from mmx.parts.events import Run, Step
 
 RECORDS: Final = 10
 """Records that are looked at together."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
-from mmx.run.mask import mask
+from mmx.runs.mask import mask
 from mmx_wandb.send import Sender, start
 from mmx_wandb.task import Task
 

@@ -15,8 +15,8 @@ from urllib.parse import quote, urlparse
 from PIL import Image
 
 from mmx.errors import CheckpointError
+from mmx.evaluate.results import read_result
 from mmx.parts.evaluator import Picture
-from mmx.run.results import read_result
 from mmx_wandb.task import Task
 
 wandb: Final[Any] = import_module("wandb")  # an optional package: its types may not be there

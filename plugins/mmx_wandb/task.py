@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from mmx.run.events import Run
-from mmx.run.mask import mask
+from mmx.parts.events import Run
+from mmx.runs.mask import mask
 from mmx_wandb.config import WandbConfig
 
 

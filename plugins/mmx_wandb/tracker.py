@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from typing import final
 
 from mmx.errors import MissingPackageError, MmxError
-from mmx.hookspecs import hookimpl
+from mmx.parts.events import Run
 from mmx.parts.tracker import Tracker
-from mmx.run.events import Run
+from mmx.plugin.hookspecs import hookimpl
 from mmx_wandb.config import WandbConfig
 from mmx_wandb.process import Follower
 from mmx_wandb.task import Limits, Task, task_of

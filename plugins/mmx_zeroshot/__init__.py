@@ -1,7 +1,7 @@
 """Zero-shot classification: pictures against the names of classes, none of them labelled in training."""
 
-from mmx.hookspecs import hookimpl
-from mmx.registry import Registrar
+from mmx.plugin.hookspecs import hookimpl
+from mmx.plugin.registry import Registrar
 from mmx_zeroshot.config import ZeroShotConfig
 
 

@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mmx.parts.evaluator import Subject
+from mmx.parts.evaluator import EvalModel
 
 
 @torch.no_grad()
-def classifier(subject: Subject, names: Sequence[str], templates: Sequence[str], batch: int) -> Float[Tensor, "c d"]:
+def classifier(subject: EvalModel, names: Sequence[str], templates: Sequence[str], batch: int) -> Float[Tensor, "c d"]:
     """Return one unit vector a class: the mean of its prompts' embeddings, renormalised (Radford et al. 2021, 3.1.4)."""
     prompts = [template.format(name) for name in names for template in templates]
     device = subject.model.mean.device

@@ -15,7 +15,7 @@ from mmx.data.pixels import preprocess
 from mmx.errors import DataError, RecipeError
 from mmx.parts.batch import Pixels
 from mmx.parts.dataset import BadSampleError, Classes, Dataset, Sample
-from mmx.parts.evaluator import Evaluator, Guess, Number, Picture, Result, Subject
+from mmx.parts.evaluator import EvalModel, Evaluator, Guess, Number, Picture, Result
 from mmx_zeroshot.classifier import classifier
 from mmx_zeroshot.config import ZeroShotConfig
 from mmx_zeroshot.interval import wilson
@@ -43,7 +43,7 @@ class ZeroShot(Evaluator):
         self._classes = _classes(config, dataset)
 
     @override
-    def evaluate(self, subject: Subject) -> Result:
+    def evaluate(self, subject: EvalModel) -> Result:
         indices, labels, images = self._embed(subject)
         texts = classifier(subject, self._classes.names, self._classes.templates, self._config.batch)
         scores = subject.model.fusion.similarity(images, texts.to(images.dtype)).float().cpu()
@@ -65,7 +65,7 @@ class ZeroShot(Evaluator):
             },
         )
 
-    def _embed(self, subject: Subject) -> tuple[list[int], Int[Tensor, " m"], Float[Tensor, "m *q d"]]:
+    def _embed(self, subject: EvalModel) -> tuple[list[int], Int[Tensor, " m"], Float[Tensor, "m *q d"]]:
         """Embed every picture, each on one rank; a bad one is left out and counted."""
         found: list[tuple[int, int]] = []
         rows: list[Tensor] = []
@@ -145,7 +145,7 @@ class ZeroShot(Evaluator):
         return found
 
 
-def _embedded(subject: Subject, rows: list[Tensor]) -> Float[Tensor, "m *q d"]:
+def _embedded(subject: EvalModel, rows: list[Tensor]) -> Float[Tensor, "m *q d"]:
     return subject.model.embed_image(Pixels(torch.stack(rows).to(subject.model.mean.device)))
 
 

@@ -4,47 +4,24 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # throw-away parts, shared by the tests below this folder
+sys.path.insert(0, str(Path(__file__).parents[2] / "toy"))  # the toy plugin, also for data workers
+sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))  # the web server that fails
 
-import throwaway
-from mmx.recipe import Recipe, load
-from mmx.registry import Registries
-from mmx.testing.ranks import Ranks
-from throwaway import Load, Write
+from mmx_toy.server import Server
+from mmx_toy.start import MATCH, start
 
 
 @pytest.fixture(scope="session")
-def pair() -> Iterator[Ranks]:
-    both = Ranks(strict=True)
-    yield both
-    both.stop()
+def server() -> Iterator[Server]:
+    """A process that forks runs."""
+    one = Server()
+    yield one
+    one.stop()
 
 
-@pytest.fixture
-def registries() -> Registries:
-    return throwaway.registries()
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Write a recipe into an empty current folder: the throw-away one with texts replaced, or a whole text."""
-    monkeypatch.chdir(tmp_path)
-
-    def write(name: str = "r.toml", *changes: tuple[str, str], text: str = throwaway.RECIPE) -> Path:
-        for old, new in changes:
-            assert old in text, f"{old!r} is not in the recipe"
-            text = text.replace(old, new, 1)
-        path = Path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
-@pytest.fixture
-def read(registries: Registries) -> Load:
-    def read(path: Path | str | None, *sets: str, unset: tuple[str, ...] = ()) -> Recipe:
-        return load(path, sets, unset, registries)
-
-    return read
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was never interrupted: 18 steps of 7 an epoch, with evaluations."""
+    out = tmp_path_factory.mktemp("whole")
+    assert start(out, *MATCH).exit_code == 0
+    return out / "run"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 MODULE = """
 from mmx.config import LossConfig
-from mmx.hookspecs import hookimpl
+from mmx.plugin.hookspecs import hookimpl
 
 
 class Options(LossConfig):

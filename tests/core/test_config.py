@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 import throwaway
 from mmx.config import Choices, EncoderConfig, PartConfig
-from mmx.registry import Registries
+from mmx.plugin.registry import Registries
 
 
 def test_options_are_strict_closed_and_frozen() -> None:

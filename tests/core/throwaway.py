@@ -20,9 +20,9 @@ from mmx.config import (
     TrackerConfig,
     TransformConfig,
 )
-from mmx.hookspecs import hookimpl
+from mmx.plugin.hookspecs import hookimpl
+from mmx.plugin.registry import Registrar, Registries
 from mmx.recipe import Recipe
-from mmx.registry import Registrar, Registries
 
 Write = Callable[..., Path]
 Load = Callable[..., Recipe]

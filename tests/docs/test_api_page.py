@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import mmx.errors
-import mmx.testing
-from mmx.entries import API_LEVEL, GROUP
+import mmx_kit
+from mmx.plugin.entries import API_LEVEL, GROUP
 
 PAGE = (Path(__file__).parents[2] / "docs/plugins/api.md").read_text(encoding="utf-8")
 
@@ -16,8 +16,8 @@ def test_the_level_and_the_group_are_those_of_the_code() -> None:
 
 
 def test_the_names_of_the_kit_are_listed() -> None:
-    (line,) = re.findall(r"^- \[`mmx\.testing`\]\(kit\.md\): (.+)[;.]$", PAGE, re.MULTILINE)
-    public = {name for name, value in vars(mmx.testing).items() if getattr(value, "__module__", "").startswith("mmx.")}
+    (line,) = re.findall(r"^- \[`mmx_kit`\]\(kit\.md\): (.+)[;.]$", PAGE, re.MULTILINE)
+    public = {name for name, value in vars(mmx_kit).items() if getattr(value, "__module__", "").startswith("mmx.")}
     assert set(re.findall(r"`(\w+)`", line)) == {name for name in public if not name.startswith("_")}
 
 

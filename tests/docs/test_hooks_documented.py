@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import mmx
-from mmx import hookspecs
-from mmx.plugins import HOOKS
+from mmx.plugin import hookspecs
+from mmx.plugin.manager import HOOKS
 from pages.blocks import blocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins" / "parts.md"

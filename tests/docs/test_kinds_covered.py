@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mmx.kinds import KINDS
-from mmx.scaffold import kinds as scaffold
-from mmx.testing.catalogue import CHECKS
+from mmx.plugin.kinds import KINDS
+from mmx_kit.catalogue import CHECKS
+from mmx_scaffold import kinds as scaffold
 from pages.blocks import blocks
 
 ROOT = Path(__file__).parents[2]
@@ -31,5 +31,5 @@ def test_a_kind_is_in_the_map(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_the_kit_is_tested_with_broken_parts_of_a_kind(kind: str) -> None:
-    folder = ROOT / "tests/core/testing/broken"
+    folder = ROOT / "tests/plugins/kit/broken"
     assert any(f'"{kind}"' in path.read_text(encoding="utf-8") for path in folder.glob("*.py"))

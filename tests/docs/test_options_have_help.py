@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmx.kinds import Entry
+from mmx.plugin.kinds import Entry
 from mmx.recipe.describe import options
 from pages import parts
 

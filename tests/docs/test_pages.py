@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mmx.run.events import Step
-from mmx.scaffold.kinds import KINDS
-from mmx.scaffold.names import Names
-from mmx.scaffold.write import write_package
-from mmx.testing import checks_of
+from mmx.parts.events import Step
+from mmx_kit import checks_of
+from mmx_scaffold.kinds import KINDS
+from mmx_scaffold.names import Names
+from mmx_scaffold.write import write_package
 from pages.blocks import Block, blocks
 from pages.walk import follow
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import make_reference
-from mmx.kinds import KINDS
 from mmx.parts import loss
-from mmx.plugins import HOOKS
-from mmx.testing.catalogue import CHECKS
+from mmx.plugin.kinds import KINDS
+from mmx.plugin.manager import HOOKS
+from mmx_kit.catalogue import CHECKS
 from pages import contracts, markdown, parts, source
 
 DOCS = Path(__file__).parents[2] / "docs" / "plugins"
@@ -82,10 +82,10 @@ OTHERS = {
 
 
 def test_what_must_be_written_is_marked_and_forms_of_a_contract_are_found() -> None:
-    assert [one.rpartition(":")[2] for one in source.kinds_of(KINDS["loss"])] == ["Compare", "Mean"]
-    compare = {function.name: function for function in source.described("mmx.parts.loss:Compare").functions}
-    assert {name for name, function in compare.items() if function.abstract} == loss.Compare.__abstractmethods__
-    assert compare["forward"].signature == 'def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]'
+    assert [one.rpartition(":")[2] for one in source.kinds_of(KINDS["loss"])] == ["BatchLoss", "ItemLoss"]
+    compare = {function.name: function for function in source.described("mmx.parts.loss:BatchLoss").functions}
+    assert {name for name, function in compare.items() if function.abstract} == loss.BatchLoss.__abstractmethods__
+    assert compare["forward"].signature == 'def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]'
 
 
 def test_docstrings_become_markdown() -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mmx.testing import checks_of
-from mmx.testing.catalogue import CHECKS
+from mmx_kit import checks_of
+from mmx_kit.catalogue import CHECKS
 
 
 @pytest.mark.parametrize("check", checks_of("mmx"), ids=str)

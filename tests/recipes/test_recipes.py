@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mmx.plugins import Plugins
+from mmx.plugin.manager import Plugins
 from mmx.recipe import Recipe
 from mmx.recipe.bundled import bundled
 from mmx.recipe.load import examine, read
-from mmx.run.deep import deep_check
+from mmx.train.deep import deep_check
 
 RECIPES = sorted(bundled())
 PARAMETERS = {"clip_b32": "151 M", "clip_b16": "150 M", "clip_l14": "428 M", "clip_h14": "986 M"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mmx
-from mmx.plugins import Plugins
+from mmx.plugin.manager import Plugins
 from pages.installed import install
 
 RECIPE = """\

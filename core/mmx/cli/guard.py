@@ -13,7 +13,7 @@ from typing import Final, ParamSpec
 
 from mmx.cli.output import print_json
 from mmx.errors import MmxError
-from mmx.run.place import ALONE, LATER, Place, find
+from mmx.launch.rank import ALONE, LATER, Rank, find
 
 P = ParamSpec("P")
 INTERRUPTED: Final = 130
@@ -69,7 +69,7 @@ def _fail(kind: str, text: str, code: int, json: bool) -> int:
     return code
 
 
-def whose() -> Place:
+def whose() -> Rank:
     """Return which process of which job this is; alone, if its variables make no sense."""
     try:
         return find(os.environ)

@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from mmx.cli import data, doctor, plugins, recipe, run, verify
+from mmx.cli import plugins, recipe, run
 from mmx.cli.guard import whose
 from mmx.cli.words import EXIT_CODES, examples
-from mmx.run.leaving import leaving
+from mmx.launch.leaving import leaving
+from mmx_data import command as data
+from mmx_doctor import command as doctor
+from mmx_verify import command as verify
 
 app = typer.Typer(
     name="mmx",

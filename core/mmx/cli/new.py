@@ -69,9 +69,9 @@ def new(
     plugin: PluginFiles = None,
 ) -> None:
     """Write a recipe from chosen parts, with every option and its help; mmx plugins lists the parts."""
-    from mmx.plugins import Plugins
+    from mmx.plugin.manager import Plugins
     from mmx.recipe.template import template
-    from mmx.run.wording import counted
+    from mmx.wording import counted
 
     single = {
         "image_encoder": image_encoder,

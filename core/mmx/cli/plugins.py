@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmx.cli import plugins_check, plugins_new
 from mmx.cli.guard import guarded, printable
 from mmx.cli.output import print_json
 from mmx.cli.words import Json, PluginFiles, TraceCalls, examples
+from mmx_kit import command as plugins_check
+from mmx_scaffold import command as plugins_new
 
 if TYPE_CHECKING:
-    from mmx.entries import PluginEntry
-    from mmx.kinds import Entry
-    from mmx.plugins import Plugins
-    from mmx.registry import Registries
+    from mmx.plugin.entries import PluginEntry
+    from mmx.plugin.kinds import Entry
+    from mmx.plugin.manager import Plugins
+    from mmx.plugin.registry import Registries
 
 EXAMPLES = examples(
     "mmx plugins",
@@ -50,8 +51,8 @@ def listing(context: typer.Context, plugin: PluginFiles = None, trace: TraceCall
 @guarded
 def print_plugins(plugin: PluginFiles, trace: bool, json: bool) -> None:
     """Print what is installed."""
-    from mmx.plugins import Plugins
-    from mmx.run.prepare import tracer
+    from mmx.plugin.manager import Plugins
+    from mmx.train.prepare import tracer
 
     plugins = Plugins(files=plugin or (), say=lambda text: None, trace=tracer(trace))
     plugins.load_all()
@@ -69,7 +70,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what a part does, its options, where it is defined, and a table to paste into a recipe."""
-    from mmx.plugins import Plugins
+    from mmx.plugin.manager import Plugins
     from mmx.recipe.manual import part_page, part_plain
 
     registries = Plugins(files=plugin or ()).registries
@@ -83,7 +84,7 @@ def show(
 def _named(name: str, registries: Registries) -> Entry:
     """Find the one part of a name, or of ``KIND.NAME``."""
     from mmx.errors import RecipeError
-    from mmx.kinds import KINDS
+    from mmx.plugin.kinds import KINDS
 
     kind, _, rest = name.partition(".")
     if rest and kind in KINDS:
@@ -102,7 +103,7 @@ def _named(name: str, registries: Registries) -> Entry:
 def _entry(kind: str, name: str, registries: Registries) -> Entry:
     """Find a part. Only where a plugin is to blame for its absence is that a plugin's error."""
     from mmx.errors import RecipeError
-    from mmx.kinds import KINDS
+    from mmx.plugin.kinds import KINDS
     from mmx.recipe.manual import kind_of
 
     registry = registries[kind_of(kind)]

@@ -16,10 +16,10 @@ from mmx.cli.output import print_json
 from mmx.cli.words import Json, PluginFiles, RecipeName, Sets, Unset, examples
 
 if TYPE_CHECKING:
+    from mmx.plugin.registry import Registries
     from mmx.recipe.document import Document
     from mmx.recipe.problems import Problem
     from mmx.recipe.schema import Recipe
-    from mmx.registry import Registries
 
 
 def register(app: typer.Typer) -> None:
@@ -60,9 +60,9 @@ def check(
 ) -> int:
     """Say everything that is wrong with a recipe."""
     from mmx.errors import MmxError
-    from mmx.plugins import Plugins
+    from mmx.plugin.manager import Plugins
     from mmx.recipe.load import examine, failure, read
-    from mmx.run.wording import summed
+    from mmx.wording import summed
 
     registries = Plugins(files=plugin or ()).registries
     problems: Sequence[Problem] = ()
@@ -108,7 +108,7 @@ def _about_data(path: Path, sets: Sequence[str], unset: Sequence[str], recipe: R
 
 
 def _deep(recipe: Recipe, document: Document, registries: Registries, say: Callable[[str], None]) -> list[Problem]:
-    from mmx.run.deep import deep_check
+    from mmx.train.deep import deep_check
 
     return deep_check(recipe, document, registries, say)
 
@@ -118,7 +118,7 @@ def show(
     recipe: RecipeName, sets: Sets = None, unset: Unset = None, plugin: PluginFiles = None, json: Json = False
 ) -> None:
     """Print a recipe with every value filled in, and where those came from that are not defaults."""
-    from mmx.plugins import Plugins
+    from mmx.plugin.manager import Plugins
     from mmx.recipe.load import load
     from mmx.recipe.write import to_toml
 
@@ -138,7 +138,7 @@ def schema(
     json: Annotated[bool, typer.Option("--json", help="Print the JSON Schema of recipes, for editors.")] = False,
 ) -> None:
     """Show what may be written in a recipe."""
-    from mmx.plugins import Plugins
+    from mmx.plugin.manager import Plugins
     from mmx.recipe import manual
     from mmx.recipe.jsonschema import json_schema
 

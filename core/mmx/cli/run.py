@@ -55,10 +55,10 @@ def run(
     ] = False,
 ) -> int:
     """Train a model from a recipe, or go on with a run."""
-    from mmx.run.folder import checked_name
-    from mmx.run.place import find
-    from mmx.run.prepare import prepare
-    from mmx.run.request import RunRequest
+    from mmx.launch.rank import find
+    from mmx.runs.folder import checked_name
+    from mmx.train.prepare import prepare
+    from mmx.train.request import RunRequest
 
     main = find(os.environ).rank == 0
     say = _voice(json, quiet or not main)
@@ -84,7 +84,7 @@ def run(
         _refuse_nothing()
     prepared = prepare(request, say)
     # Imports torch, which takes seconds: whatever is wrong with the recipe was said above.
-    from mmx.run.start import start
+    from mmx.train.start import start
 
     result = start(prepared, say)
     if json and main:
@@ -103,12 +103,12 @@ def evaluate(
     quiet: Quiet = False,
 ) -> int:
     """Evaluate the model of a run with the evaluators of its recipe."""
-    from mmx.plugins import Plugins
+    from mmx.plugin.manager import Plugins
     from mmx.recipe.load import load
-    from mmx.run.folder import open_run
-    from mmx.run.plugin_files import refuse_others
-    from mmx.run.prepare import tracer
-    from mmx.run.request import EvalRequest
+    from mmx.runs.folder import open_run
+    from mmx.runs.plugin_files import refuse_others
+    from mmx.train.prepare import tracer
+    from mmx.train.request import EvalRequest
 
     say = _voice(json, quiet)
     files = tuple(plugin or ())
@@ -117,7 +117,7 @@ def evaluate(
     plugins = Plugins(files=files, say=say, trace=tracer(trace))
     request = EvalRequest(folder, tuple(sets or ()), tuple(unset or ()), files, trace, json, quiet)
     recipe = load(opened.resolved, request.overrides, request.unset, plugins.registries)
-    from mmx.run import api
+    from mmx.train import api
 
     result = api.evaluate_run(request, plugins, recipe, say)
     if json:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
-from mmx.data.views import Bad
+from mmx.data.views import Skipped
 from mmx.errors import DataError
 
 _JUDGED: Final = 10_000
@@ -23,11 +23,11 @@ class Budget:
         self._samples = samples
         self._epoch = epoch
         self._before = total, in_epoch
-        self._shown: list[Bad] = []
+        self._shown: list[Skipped] = []
         self._said: set[str] = set()
         self._say = say
 
-    def spend(self, bad: Sequence[Bad], epoch: int, read: int) -> None:
+    def spend(self, bad: Sequence[Skipped], epoch: int, read: int) -> None:
         """Count the bad samples of a step; ``read`` are all samples of the epoch up to here.
 
         Raises:
@@ -38,7 +38,7 @@ class Budget:
         allowed = int(self._share * seen)
         if epoch != self._epoch:
             self._epoch, self.in_epoch, self._shown = epoch, 0, []
-        truly = [sample for sample in bad if not sample.good]
+        truly = [sample for sample in bad if sample.counts]
         self._shown += truly[: max(0, 3 - len(self._shown))]
         self.in_epoch += len(truly)
         self.total += len(bad)
@@ -62,6 +62,6 @@ class Budget:
         self.total, self.in_epoch = self._before
 
 
-def named(bad: Sequence[Bad]) -> str:
+def named(bad: Sequence[Skipped]) -> str:
     """Return up to three bad samples with their reasons."""
     return "; ".join(f"{sample.key}: {sample.reason}" for sample in bad[:3])

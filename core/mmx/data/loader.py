@@ -21,13 +21,13 @@ import torch
 from torch._C import _remove_worker_pids
 from torch.utils.data import DataLoader
 
+from mmx.data.heartbeat import Heartbeat, show
 from mmx.data.order import Asked, Order
-from mmx.data.views import Loaded, Reader
+from mmx.data.views import Reader, StepData
 from mmx.data.watch import Watch, died
 from mmx.errors import DataError, MmxError
-from mmx.files import Carried
-from mmx.following import follow
-from mmx.pulse import Pulse, show
+from mmx.launch.exit_with_parent import exit_with_parent
+from mmx.plugin.files import Carried
 
 _MMAP_THRESHOLD: Final = -3
 _TRIM_THRESHOLD: Final = -1
@@ -53,7 +53,7 @@ def stream(
     rank: int = 0,
     ranks: int = 1,
     timeout: float = math.inf,
-) -> Generator[Loaded, None, None]:
+) -> Generator[StepData, None, None]:
     """Yield the samples of steps ``start`` to ``steps``, excluded, in order, whatever the number of workers.
 
     With several ranks, each has its equal part of every step. A worker that needs more than ``timeout`` seconds for one
@@ -71,7 +71,7 @@ def stream(
             f"data.workers = {workers}: the path of the folder for temporary files, {tempfile.gettempdir()}, has more than "
             f"{_LONGEST} bytes, too many for the sockets that data workers have in it; set TMPDIR to a shorter one"
         )
-    pulse = Pulse(workers)
+    heartbeat = Heartbeat(workers)
     loader: DataLoader[Any] = DataLoader(
         cast("Any", _Steps(Carried(), reader)),
         batch_sampler=cast("Any", _Plan(order, start, steps, rank, ranks, max(1, workers))),
@@ -79,7 +79,7 @@ def stream(
         collate_fn=cast("Any", _as_read),
         generator=torch.Generator().manual_seed(0),
         pin_memory=pin,
-        worker_init_fn=partial(_set_up, pulse) if workers else None,
+        worker_init_fn=partial(_set_up, heartbeat) if workers else None,
     )
     # Held back until the workers are deaf to them: a signal must not meet one that is half made.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
@@ -90,7 +90,7 @@ def stream(
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         _hush(steps_read)
-        watch = Watch(steps_read, getattr(steps_read, "_workers", ()), reader, pulse, timeout)
+        watch = Watch(steps_read, getattr(steps_read, "_workers", ()), reader, heartbeat, timeout)
         for _ in range(start, steps):
             found = watch.next()
             if isinstance(found, MmxError):
@@ -165,14 +165,14 @@ class _Steps:
     """Sent first: what follows may be defined in a plugin file."""
     reader: Reader
 
-    def __getitems__(self, asked: Asked) -> Loaded | MmxError:
+    def __getitems__(self, asked: Asked) -> StepData | MmxError:
         try:
             return self.reader.step(asked)
         except MmxError as error:
             return error
 
 
-def _as_read(step: Loaded | MmxError) -> Loaded | MmxError:
+def _as_read(step: StepData | MmxError) -> StepData | MmxError:
     return step
 
 
@@ -194,14 +194,14 @@ class _Plan:
         return self.steps - self.start
 
 
-def _set_up(pulse: Pulse, worker: int) -> None:
+def _set_up(heartbeat: Heartbeat, worker: int) -> None:
     """Leave signals to the main process: it saves and then ends its workers.
 
     Where it stops while a tensor is handed over, the worker's thread for that would print a traceback by ``excepthook``.
     """
-    show(pulse, worker)
+    show(heartbeat, worker)
     _keep_heap_small()
-    follow()
+    exit_with_parent()
     cast("Any", Queue)._on_queue_feeder_error = staticmethod(_unsent)
     sys.excepthook = _say_nothing
     for number in _REQUESTS:

@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from mmx.data.heartbeat import NOTHING, beat
 from mmx.data.order import Asked, Ticket
 from mmx.data.permute import seed_of
 from mmx.data.stages import stage, taken
@@ -15,7 +16,6 @@ from mmx.errors import DataError, MmxError, PluginError, RecipeError
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.dataset import BadSampleError, Dataset, Sample
 from mmx.parts.transform import ImageTransform, PixelRow, TextTransform, WordRow
-from mmx.pulse import NOTHING, beat
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,25 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Bad:
+class Skipped:
     """A sample that was skipped, and why."""
 
     key: str
     reason: str
-    good: bool = False
+    counts: bool = True
     """Whether it could have been used, but ranks would have had unequal rows: skipped, and no reason to stop the run."""
 
 
 @dataclass(frozen=True)
-class Loaded:
+class StepData:
     """The samples of one step, on their way from a data worker."""
 
     batch: Batch
-    bad: Sequence[Bad]
+    bad: Sequence[Skipped]
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
     """What each stage of reading it took, in the process that read it."""
 
-    def pin_memory(self) -> "Loaded":
+    def pin_memory(self) -> "StepData":
         """Pin the batch (the data loader calls this where there is a GPU)."""
         return replace(self, batch=self.batch.pin_memory())
 
@@ -80,7 +80,7 @@ class Reader:
         self.texts = texts
         self.seed = seed
 
-    def step(self, asked: Asked) -> Loaded:
+    def step(self, asked: Asked) -> StepData:
         """Read and stack the samples of one step."""
         taken()
         with stage("read"):
@@ -91,7 +91,7 @@ class Reader:
             loaded = collate(rows)
         return replace(loaded, seconds=taken())
 
-    def __getitem__(self, ticket: Ticket) -> Row | Bad:
+    def __getitem__(self, ticket: Ticket) -> Row | Skipped:
         """Read one sample; one that cannot be used comes back by name, with the reason.
 
         Raises:
@@ -102,7 +102,7 @@ class Reader:
         try:
             return self._row(self.dataset.read(ticket.index), ticket.epoch)
         except BadSampleError as error:
-            return Bad(key, str(error).removeprefix(f"{key}: "))
+            return Skipped(key, str(error).removeprefix(f"{key}: "))
         except MmxError:
             raise
         except MemoryError as error:
@@ -141,12 +141,12 @@ class Reader:
         return made
 
 
-def collate(rows: Sequence[Row | Bad]) -> Loaded:
+def collate(rows: Sequence[Row | Skipped]) -> StepData:
     """Stack the good rows of one step. Facts that not every row has are left out."""
     good = [row for row in rows if isinstance(row, Row)]
-    bad = [row for row in rows if isinstance(row, Bad)]
+    bad = [row for row in rows if isinstance(row, Skipped)]
     if not good:
-        return Loaded(Batch({}, {}), bad)
+        return StepData(Batch({}, {}), bad)
     shared = set[str].intersection(*(set(row.facts) for row in good))
     batch = Batch(
         images={view: _pixels([row.images[view] for row in good]) for view in good[0].images},
@@ -154,7 +154,7 @@ def collate(rows: Sequence[Row | Bad]) -> Loaded:
         facts={name: torch.tensor([row.facts[name] for row in good]) for name in sorted(shared)},
         keys=[row.key for row in good],
     )
-    return Loaded(batch, bad)
+    return StepData(batch, bad)
 
 
 def _pixels(rows: Sequence[PixelRow]) -> Pixels:

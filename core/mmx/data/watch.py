@@ -13,11 +13,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Final, final
 
-from mmx.data.views import Loaded, Reader
+from mmx.data.heartbeat import NOTHING, Heartbeat
+from mmx.data.views import Reader, StepData
 from mmx.errors import DataError, MmxError
-from mmx.pulse import NOTHING, Pulse
 
-Found = Loaded | MmxError
+Found = StepData | MmxError
 """A step, or an error for users."""
 _LOOK: Final = 0.2
 """Seconds after which it is looked whether workers live, and whether a signal came."""
@@ -47,10 +47,10 @@ class Watch:
         steps: Iterator[Found],
         workers: Sequence[BaseProcess],
         reader: Reader,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         limit: float,
     ) -> None:
-        self._steps, self._workers, self._reader, self._pulse, self._limit = steps, workers, reader, pulse, limit
+        self._steps, self._workers, self._reader, self._pulse, self._limit = steps, workers, reader, heartbeat, limit
         self._turn = 0
         """The worker that has the next step: they take turns."""
 

@@ -1,7 +1,7 @@
 """Exact accumulation: the gradient of a batch in micro-batches equals that of the batch at once.
 
-1. features of every micro-batch, without gradient; 2. all Compare losses once, on the features of the whole batch;
-3. per micro-batch one scalar: the sum of features times their gradients, plus the Mean losses' part.
+1. features of every micro-batch, without gradient; 2. all batch losses once, on the features of the whole batch;
+3. per micro-batch one scalar: the sum of features times their gradients, plus the item losses' part.
 The cost is a second forward; the memory is that of one micro-batch (Gao et al. 2021, arXiv:2101.06983).
 """
 
@@ -10,11 +10,11 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from mmx.learn.objective import Features, Objective, Share
+from mmx.learn.global_batch import Feature
+from mmx.learn.objective import Features, MicroBatchTerm, Objective
 from mmx.learn.rng import RandomState
-from mmx.learn.whole import Pull
 from mmx.parts.batch import Batch
-from mmx.parts.loss import Compare
+from mmx.parts.loss import BatchLoss
 
 
 @runtime_checkable
@@ -25,7 +25,7 @@ class Worker(Protocol):
         """Run ``objective(batch, None)`` without gradient."""
         ...
 
-    def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
+    def differentiate(self, batch: Batch, share: MicroBatchTerm, last: bool) -> None:
         """Run ``objective(batch, share)`` and its backward; ``last`` is when gradients are averaged over ranks.
 
         Only then has every trainable parameter been reached: data-parallel hooks must stay silent before.
@@ -41,7 +41,7 @@ def accumulate(worker: Worker, objective: Objective, batch: Batch, micro_batches
     """
     counts = objective.count(batch)
     if micro_batches == 1:
-        worker.differentiate(batch, Share(counts), last=True)
+        worker.differentiate(batch, MicroBatchTerm(counts), last=True)
         return
     device = objective.model.mean.device
     parts = batch.chunk(micro_batches)
@@ -56,7 +56,7 @@ def accumulate(worker: Worker, objective: Objective, batch: Batch, micro_batches
     for index, (part, state) in enumerate(zip(parts, states, strict=True)):
         last = index == len(parts) - 1
         state.restore(device)
-        worker.differentiate(part, Share(counts, shares[index], own if last else ()), last)
+        worker.differentiate(part, MicroBatchTerm(counts, shares[index], own if last else ()), last)
 
 
 def joined(pieces: list[Features]) -> Features:
@@ -64,7 +64,7 @@ def joined(pieces: list[Features]) -> Features:
     return {pull: torch.cat([piece[pull] for piece in pieces]) for pull in pieces[0]}
 
 
-def split(cotangents: dict[Pull, Tensor], pieces: list[Features]) -> list[dict[Pull, Tensor]]:
+def split(cotangents: dict[Feature, Tensor], pieces: list[Features]) -> list[dict[Feature, Tensor]]:
     """Return the gradients of each micro-batch from those of the batch."""
     rows = {pull: [piece[pull].shape[0] for piece in pieces] for pull in cotangents}
     cut = {pull: cotangent.split(rows[pull]) for pull, cotangent in cotangents.items()}
@@ -74,12 +74,12 @@ def split(cotangents: dict[Pull, Tensor], pieces: list[Features]) -> list[dict[P
 def inexact(objective: Objective, micro_batches: int) -> str | None:
     """Say why this objective cannot be split over micro-batches or ranks without changing its result, or None.
 
-    BatchNorm in a tower, a fusion or a Mean loss normalises over the rows it happens to see. In a Compare loss it
+    BatchNorm in a tower, a fusion or an item loss normalises over the rows it happens to see. In a batch loss it
     sees the whole batch, and in a frozen block it uses fixed statistics.
     """
     if micro_batches == 1 and objective.group.size == 1:
         return None
-    compares = {part for loss in objective.losses.values() if isinstance(loss, Compare) for part in loss.modules()}
+    compares = {part for loss in objective.losses.values() if isinstance(loss, BatchLoss) for part in loss.modules()}
     for name, module in objective.named_modules():
         if not isinstance(module, nn.modules.batchnorm._BatchNorm) or module in compares:  # pyright: ignore[reportPrivateUsage]
             continue
@@ -101,7 +101,7 @@ def unreached(objective: Objective, batch: Batch) -> list[str]:
     state = RandomState.capture(device)
     buffers = {name: buffer.clone() for name, buffer in objective.named_buffers()}
     named = {name: p for name, p in objective.named_parameters() if p.requires_grad}
-    scalar = objective(batch, Share(objective.count(batch)))
+    scalar = objective(batch, MicroBatchTerm(objective.count(batch)))
     wanted = list(named.values()) if scalar.requires_grad else []
     found = torch.autograd.grad(scalar, wanted, allow_unused=True) if wanted else [None] * len(named)
     for name, buffer in objective.named_buffers():

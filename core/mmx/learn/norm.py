@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from mmx.learn.group import Group, SoloGroup
-from mmx.parts.loss import Compare
-from mmx.parts.precision import precise, without_halving
+from mmx.parts.group import Group, SoloGroup
+from mmx.parts.loss import BatchLoss
+from mmx.parts.precision import keep_fp32, to_fp32
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm  # pyright: ignore[reportPrivateUsage]
 
@@ -47,11 +47,11 @@ class GroupBatchNorm(nn.Module):
 
     @override
     def _apply(self, fn: object, recurse: bool = True) -> "GroupBatchNorm":
-        return super()._apply(without_halving(fn), recurse)  # pyright: ignore
+        return super()._apply(keep_fp32(fn), recurse)  # pyright: ignore
 
     def forward(self, x: Float[Tensor, "b c *s"]) -> Float[Tensor, "b c *s"]:
         """Normalise each channel."""
-        wide = precise(x)
+        wide = to_fp32(x)
         if not self.training and self.running_mean is not None:
             kept = functional.batch_norm(
                 wide, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
@@ -84,8 +84,8 @@ class GroupBatchNorm(nn.Module):
 
 
 def group_batch_norms(objective: nn.Module, group: Group) -> None:
-    """Let every BatchNorm that trains normalise over a group; those of Compare losses see the whole batch as they are."""
-    compares = {part for loss in objective.modules() if isinstance(loss, Compare) for part in loss.modules()}
+    """Let every BatchNorm that trains normalise over a group; those of batch losses see the whole batch as they are."""
+    compares = {part for loss in objective.modules() if isinstance(loss, BatchLoss) for part in loss.modules()}
     _replace(objective, group, lambda norm: norm.training and norm not in compares)
 
 

@@ -10,28 +10,28 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from mmx.errors import PluginError
-from mmx.learn.group import Group
+from mmx.learn.global_batch import Feature, GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.passes import Given, Passes
+from mmx.learn.outputs import Given, Outputs
 from mmx.learn.teacher import Teacher
-from mmx.learn.whole import Pull, Whole
 from mmx.parts.batch import Batch
-from mmx.parts.loss import Compare, Loss, Mean
-from mmx.parts.precision import full_precision, precise, without_halving
+from mmx.parts.group import Group
+from mmx.parts.loss import BatchLoss, ItemLoss, Loss
+from mmx.parts.precision import full_precision, keep_fp32, to_fp32
 
-Features = dict[Pull, Tensor]
+Features = dict[Feature, Tensor]
 
 
 @dataclass(frozen=True)
-class Share:
+class MicroBatchTerm:
     """What one micro-batch contributes to the gradient."""
 
     counts: Mapping[str, Tensor]
-    """Items of each Mean loss in the whole batch, over all ranks and micro-batches."""
-    cotangents: Mapping[Pull, Tensor] | None = None
-    """Gradients of the Compare losses by this micro-batch's features. None where it is the whole batch."""
+    """Items of each item loss in the whole batch, over all ranks and micro-batches."""
+    cotangents: Mapping[Feature, Tensor] | None = None
+    """Gradients of the batch losses by this micro-batch's features. None where it is the whole batch."""
     own: Sequence[tuple[Tensor, Tensor]] = ()
-    """Parameters that Compare losses use themselves (temperature, heads) with their gradients, in one share only."""
+    """Parameters that batch losses use themselves (temperature, heads) with their gradients, in one share only."""
 
 
 @final
@@ -68,12 +68,14 @@ class Objective(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Objective":
         models = [self.model, *(cast(Teacher, teacher).model for teacher in self.teachers.values())]
         pixels = {id(value) for model in models for value in (model.mean, model.std)}
-        kept = without_halving(fn)
+        kept = keep_fp32(fn)
         return super()._apply(
             lambda value: kept(value) if value.ndim == 0 or id(value) in pixels else fn(value), recurse
         )
 
-    def forward(self, batch: Batch, share: Share | None, given: Given | None = None) -> Features | Float[Tensor, ""]:
+    def forward(
+        self, batch: Batch, share: MicroBatchTerm | None, given: Given | None = None
+    ) -> Features | Float[Tensor, ""]:
         """Return features, or the scalar to differentiate.
 
         Args:
@@ -81,33 +83,33 @@ class Objective(nn.Module):
             share: its part of the gradient; None for features.
             given: what towers made of views already, elsewhere.
         """
-        passes = self._passes(batch, share is not None and torch.is_grad_enabled(), given)
+        outputs = self._outputs(batch, share is not None and torch.is_grad_enabled(), given)
         if share is None:
-            return {pull: passes.pull(pull) for pull in self._pulls(batch)}
+            return {pull: outputs.pull(pull) for pull in self._features_of(batch)}
         if share.cotangents is None:
-            terms = [self._compared({pull: passes.pull(pull) for pull in self._pulls(batch)}, batch)]
+            terms = [self._compared({pull: outputs.pull(pull) for pull in self._features_of(batch)}, batch)]
         else:
-            features = {pull: passes.pull(pull) for pull in self._pulls(batch) if _differentiable(pull)}
+            features = {pull: outputs.pull(pull) for pull in self._features_of(batch) if _differentiable(pull)}
             terms = [(features[pull] * cotangent).sum() for pull, cotangent in share.cotangents.items()]
             terms += [(parameter * gradient).sum() for parameter, gradient in share.own]
-        terms += self._means(passes, share)
+        terms += self._means(outputs, share)
         if len(self._active(batch)) < len(self.losses):
             terms += self._anchors()
-        return sum((precise(term) for term in terms), torch.zeros((), device=self.model.mean.device))
+        return sum((to_fp32(term) for term in terms), torch.zeros((), device=self.model.mean.device))
 
     def count(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the items of each Mean loss over all ranks; starts a new step's ``parts``."""
+        """Return the items of each item loss over all ranks; starts a new step's ``parts``."""
         self.parts = {}
-        means = {name: loss.count(batch) for name, loss in self._active(batch).items() if isinstance(loss, Mean)}
+        means = {name: loss.count(batch) for name, loss in self._active(batch).items() if isinstance(loss, ItemLoss)}
         return {name: self.group.sum(count) for name, count in means.items()}
 
-    def compare(self, features: Features, batch: Batch) -> tuple[dict[Pull, Tensor], list[tuple[Tensor, Tensor]]]:
-        """Return the Compare losses' gradients by the features of the whole batch, and by their own parameters.
+    def compare(self, features: Features, batch: Batch) -> tuple[dict[Feature, Tensor], list[tuple[Tensor, Tensor]]]:
+        """Return the batch losses' gradients by the features of the whole batch, and by their own parameters.
 
         The gradients come from ``autograd.grad``, so that no data-parallel hook fires early.
         """
         leaves = {
-            pull: precise(value.detach()).requires_grad_()  # in fp32: unscaled gradients underflow in fp16
+            pull: to_fp32(value.detach()).requires_grad_()  # in fp32: unscaled gradients underflow in fp16
             for pull, value in features.items()
             if _differentiable(pull)
         }
@@ -131,9 +133,9 @@ class Objective(nn.Module):
         self.model.fusion.clamp()
         for teacher in self.teachers.values():
             cast(Teacher, teacher).follow(self.model)
-        whole = Whole(self._seen, self.group, batch.step)
+        whole = GlobalBatch(self._seen, self.group, batch.step)
         for loss in self._active(batch).values():
-            if isinstance(loss, Compare):
+            if isinstance(loss, BatchLoss):
                 loss.after_step(whole, self.model)
 
     def views(self) -> tuple[set[str], set[str]]:
@@ -141,41 +143,41 @@ class Objective(nn.Module):
         losses = [cast(Loss, loss) for loss in self.losses.values()]
         return {v for loss in losses for v in loss.image_views}, {v for loss in losses for v in loss.text_views}
 
-    def _passes(self, batch: Batch, grad: bool, given: Given | None = None) -> Passes:
+    def _outputs(self, batch: Batch, grad: bool, given: Given | None = None) -> Outputs:
         teachers = {name: cast(Teacher, teacher).model for name, teacher in self.teachers.items()}
-        return Passes(self.model, batch, teachers, grad, given)
+        return Outputs(self.model, batch, teachers, grad, given)
 
     def _active(self, batch: Batch) -> dict[str, Loss]:
         """Return the losses whose views the batch has."""
         named = {name: cast(Loss, loss) for name, loss in self.losses.items()}
         return {name: loss for name, loss in named.items() if batch.has(loss.image_views, loss.text_views)}
 
-    def _pulls(self, batch: Batch) -> list[Pull]:
-        """Return what active Compare losses pull, always in the same order: a replay must draw the same dropout."""
-        compares = [loss for loss in self._active(batch).values() if isinstance(loss, Compare)]
-        return list(dict.fromkeys(pull for loss in compares for pull in loss.pulls()))
+    def _features_of(self, batch: Batch) -> list[Feature]:
+        """Return what active batch losses pull, always in the same order: a replay must draw the same dropout."""
+        compares = [loss for loss in self._active(batch).values() if isinstance(loss, BatchLoss)]
+        return list(dict.fromkeys(pull for loss in compares for pull in loss.features()))
 
     def _compared(self, features: Features, batch: Batch) -> Float[Tensor, ""]:
-        """Return the weighted sum of the Compare losses, computed in fp32 at least."""
-        features = {pull: precise(value) for pull, value in features.items()}
-        whole = Whole(features, self.group, batch.step)
+        """Return the weighted sum of the batch losses, computed in fp32 at least."""
+        features = {pull: to_fp32(value) for pull, value in features.items()}
+        whole = GlobalBatch(features, self.group, batch.step)
         self._seen = {pull: value.detach() for pull, value in features.items()}
         total = torch.zeros((), device=self.model.mean.device)
         with full_precision(total.device):
             for name, loss in self._active(batch).items():
-                if isinstance(loss, Compare):
+                if isinstance(loss, BatchLoss):
                     value = _checked(cast(Tensor, loss(whole, self.model)), (), name, loss)
                     self.parts[name] = value.detach()
                     total = total + self.weights[name] * value
         return total
 
-    def _means(self, passes: Passes, share: Share) -> list[Tensor]:
-        """Return this micro-batch's part of each Mean loss: its sum, over the count of items on all ranks."""
+    def _means(self, outputs: Outputs, share: MicroBatchTerm) -> list[Tensor]:
+        """Return this micro-batch's part of each item loss: its sum, over the count of items on all ranks."""
         terms: list[Tensor] = []
-        for name, loss in self._active(passes.batch).items():
-            if isinstance(loss, Mean):
-                value = cast("Shaped[Tensor, ' b']", loss(passes))
-                total = precise(_checked(value, value.shape[:1], name, loss)).sum()
+        for name, loss in self._active(outputs.batch).items():
+            if isinstance(loss, ItemLoss):
+                value = cast("Shaped[Tensor, ' b']", loss(outputs))
+                total = to_fp32(_checked(value, value.shape[:1], name, loss)).sum()
                 value = total * self.group.size / share.counts[name].clamp(min=1)
                 self.parts[name] = self.parts.get(name, 0) + value.detach()
                 terms.append(self.weights[name] * value)
@@ -191,14 +193,14 @@ class Objective(nn.Module):
 
 def _checked(value: Tensor, shape: Sequence[int], name: str, loss: Loss) -> Tensor:
     """Return what a loss returned, if it has the shape that its kind must have."""
-    if tuple(value.shape) == tuple(shape) and (shape or isinstance(loss, Compare)):
+    if tuple(value.shape) == tuple(shape) and (shape or isinstance(loss, BatchLoss)):
         return value
-    wanted = "a scalar (the mean over this rank's rows)" if isinstance(loss, Compare) else "one number a row"
+    wanted = "a scalar (the mean over this rank's rows)" if isinstance(loss, BatchLoss) else "one number a row"
     raise PluginError(
         f"losses.{name}: {type(loss).__module__}.{type(loss).__qualname__} returned a tensor of shape "
-        f"{list(value.shape)}; a {'Compare' if isinstance(loss, Compare) else 'Mean'} loss returns {wanted}"
+        f"{list(value.shape)}; {'a batch' if isinstance(loss, BatchLoss) else 'an item'} loss returns {wanted}"
     )
 
 
-def _differentiable(pull: Pull) -> bool:
+def _differentiable(pull: Feature) -> bool:
     return pull.by == "student" and pull.kind != "fact"

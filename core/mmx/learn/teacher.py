@@ -9,7 +9,7 @@ from torch import nn
 from typing_extensions import override
 
 from mmx.learn.model import Model
-from mmx.parts.precision import without_halving
+from mmx.parts.precision import keep_fp32
 
 
 @final
@@ -38,7 +38,7 @@ class Teacher(nn.Module):
 
     @override
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Teacher":
-        return super()._apply(without_halving(fn), recurse)
+        return super()._apply(keep_fp32(fn), recurse)
 
     @torch.no_grad()
     def follow(self, student: Model) -> None:

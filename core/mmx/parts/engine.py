@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
-from mmx.learn.group import Group
+from mmx.parts.group import Group
 
 if TYPE_CHECKING:
     from mmx.learn.objective import Objective

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mmx.learn.group import Group
     from mmx.learn.model import Model
+    from mmx.parts.group import Group
     from mmx.parts.tokenizer import Tokenizer
     from mmx.parts.transform import Preprocess
 
@@ -67,7 +67,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvalModel:
     """What is evaluated: a model in evaluation mode, with what it needs to read pictures and texts.
 
     Where there are several processes, each evaluates. One that encodes only its own :meth:`share` of the samples, and
@@ -102,5 +102,5 @@ class Evaluator(ABC):
     """Measures a model and leaves it unchanged. Built as ``Class(config, dataset)``; dataset is its own, or None."""
 
     @abstractmethod
-    def evaluate(self, subject: Subject) -> Result:
+    def evaluate(self, subject: EvalModel) -> Result:
         """Measure. Called without gradient, the model in evaluation mode."""

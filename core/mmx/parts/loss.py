@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from mmx.parts.batch import Batch
-from mmx.parts.precision import without_halving
+from mmx.parts.precision import keep_fp32
 
 if TYPE_CHECKING:
+    from mmx.learn.global_batch import Feature, GlobalBatch
     from mmx.learn.model import Model
-    from mmx.learn.passes import Passes
-    from mmx.learn.whole import Pull, Whole
+    from mmx.learn.outputs import Outputs
 
 
-_Compare = TypeVar("_Compare", bound="Compare")
+_BatchLoss = TypeVar("_BatchLoss", bound="BatchLoss")
 
 
 class Loss(nn.Module, ABC):
@@ -34,7 +34,7 @@ class Loss(nn.Module, ABC):
     """Names of the teachers it reads."""
 
 
-class Compare(Loss):
+class BatchLoss(Loss):
     """A function of the whole global batch, such as a contrastive loss.
 
     It runs no tower: it declares the small features it compares, and is called once a step with those of every row.
@@ -43,36 +43,36 @@ class Compare(Loss):
     It works in fp32, and its heads and queues stay in fp32 where an engine casts the rest to half precision.
     """
 
-    constants: "tuple[Pull, ...]" = ()
+    constants: "tuple[Feature, ...]" = ()
     """Pulls of the student that it reads as constants on purpose; the conformance kit expects a gradient by all others.
 
     What is constant in one place only goes through :func:`mmx.parts.gradient.constant` there.
     """
 
     @override
-    def _apply(self: _Compare, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Compare:
-        return super()._apply(without_halving(fn), recurse)
+    def _apply(self: _BatchLoss, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _BatchLoss:
+        return super()._apply(keep_fp32(fn), recurse)
 
     @abstractmethod
-    def pulls(self) -> "tuple[Pull, ...]":
+    def features(self) -> "tuple[Feature, ...]":
         """Return the features it compares."""
 
     @abstractmethod
-    def forward(self, whole: "Whole", model: "Model") -> Float[Tensor, ""]:
+    def forward(self, whole: "GlobalBatch", model: "Model") -> Float[Tensor, ""]:
         """Return this rank's loss. Towers must not be called; the fusion's scale and heads may be."""
 
-    def after_step(self, whole: "Whole", model: "Model") -> None:
+    def after_step(self, whole: "GlobalBatch", model: "Model") -> None:
         """Update queues, without gradient, once the optimizer has stepped. Not called when the step was skipped."""
 
 
-class Mean(Loss):
+class ItemLoss(Loss):
     """A mean over items (rows, masked words), such as masked language modelling.
 
     The loss is the sum over all items of all ranks and micro-batches, divided by their count.
     """
 
     @abstractmethod
-    def forward(self, passes: "Passes") -> Float[Tensor, " b"]:
+    def forward(self, outputs: "Outputs") -> Float[Tensor, " b"]:
         """Return the sum over each row's items."""
 
     @abstractmethod

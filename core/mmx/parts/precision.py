@@ -12,7 +12,7 @@ from torch import Tensor
 _HALF = (torch.float16, torch.bfloat16)
 
 
-def precise(value: Tensor) -> Tensor:
+def to_fp32(value: Tensor) -> Tensor:
     """Return the value in fp32 if it is in half precision, else as it is."""
     return value.float() if value.dtype in _HALF else value
 
@@ -23,7 +23,7 @@ def full_precision(device: torch.device) -> contextlib.AbstractContextManager[ob
     return torch.autocast(device.type, enabled=False) if known else contextlib.nullcontext()
 
 
-def without_halving(convert: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def keep_fp32(convert: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Return a conversion, as ``nn.Module._apply`` takes one, that moves between devices but never casts to half."""
 
     def kept(value: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 
 class Tracker(ABC):
-    """Watches one run through the hooks of ``mmx.hookspecs`` that it implements with ``@mmx.hookimpl``.
+    """Watches one run through the hooks of ``mmx.plugin.hookspecs`` that it implements with ``@mmx.hookimpl``.
 
     Built as ``Class(config)`` and registered for that run only. An exception in a hook never stops the run.
     """

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final, cast
 
 from mmx.config import DatasetConfig
-from mmx.kinds import Entry
+from mmx.plugin.kinds import Entry
+from mmx.plugin.registry import Registries
 from mmx.recipe.bundled import bundled
 from mmx.recipe.describe import options
 from mmx.recipe.schema import Recipe
 from mmx.recipe.source import quote
-from mmx.registry import Registries
 
 TRY: Final = {"data.batch": 4, "train.steps": 2}
 """What is small enough to be tried on any machine."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmx.kinds import Entry
+from mmx.plugin.kinds import Entry
 
 
 @dataclass(frozen=True)

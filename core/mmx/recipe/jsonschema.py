@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from mmx.kinds import Entry
+from mmx.plugin.kinds import Entry
+from mmx.plugin.registry import Registries
 from mmx.recipe.schema import Recipe
-from mmx.registry import Registries
 
 EXTENDS = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from pydantic import ValidationError
 
 from mmx.errors import DataError, MmxError, PluginError, RecipeError
+from mmx.plugin.registry import Registries
 from mmx.recipe.bundled import find_recipe
 from mmx.recipe.cross import findings
 from mmx.recipe.document import Document, read_document
@@ -18,7 +19,6 @@ from mmx.recipe.overrides import override
 from mmx.recipe.problems import Problem, explain, problem, report, topic
 from mmx.recipe.schema import Recipe
 from mmx.recipe.source import KeyPath, at, dotted
-from mmx.registry import Registries
 
 USUAL: Final = ("terminal", "report")
 """Trackers that every run has where they are installed; ``trackers.report.enabled = false`` turns one off."""

@@ -13,7 +13,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mmx.errors import RecipeError
-from mmx.kinds import KINDS, Entry
+from mmx.plugin.kinds import KINDS, Entry
+from mmx.plugin.registry import Registries
 from mmx.recipe.describe import Option, a, options, write
 from mmx.recipe.docstrings import about
 from mmx.recipe.schema import (
@@ -28,7 +29,6 @@ from mmx.recipe.schema import (
 )
 from mmx.recipe.source import dotted, quote
 from mmx.recipe.template import PLACES
-from mmx.registry import Registries
 
 TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "preprocess": PreprocessTable,

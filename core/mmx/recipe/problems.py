@@ -10,12 +10,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from mmx.plugin.registry import Registries
 from mmx.recipe.document import Document
 from mmx.recipe.messages import alternatives, message, show, show_value
 from mmx.recipe.schema import Recipe
 from mmx.recipe.shape import keys_of, slot_at, table_at
 from mmx.recipe.source import KeyPath, at, dotted, has, item
-from mmx.registry import Registries
 
 MOST: Final = 100
 """Problems of fields that are explained; a file with more is no recipe."""

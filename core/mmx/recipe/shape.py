@@ -9,9 +9,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from mmx.config import Slot
+from mmx.plugin.registry import Registries
 from mmx.recipe.schema import Recipe
 from mmx.recipe.source import KeyPath, item
-from mmx.registry import Registries
 
 
 def table_at(path: KeyPath, values: Mapping[str, Any], registries: Registries) -> type[BaseModel] | None:

@@ -9,10 +9,10 @@ from typing import Final
 from pydantic import BaseModel
 
 from mmx.errors import RecipeError
+from mmx.plugin.registry import Registries
 from mmx.recipe.describe import Option, options
 from mmx.recipe.schema import CheckpointTable, DataTable, OptimTable, PreprocessTable, TrainTable
 from mmx.recipe.source import dotted, quote
-from mmx.registry import Registries
 
 PLACES: Final[Mapping[str, str]] = {
     "image_encoder": "image_encoder",

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 import throwaway
-from mmx import plugins
 from mmx.cli.main import app
+from mmx.plugin import manager as plugins
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,20 @@ def test_commands_that_need_no_torch(tmp_path: Path, arguments: tuple[str, ...],
 )
 def test_help_loads_no_plugins(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     found = modules_of(tmp_path, *arguments)
-    assert not found & {*HEAVY, "rich", "tree_sitter", "mmx.registry", "mmx.plugins", "mmx.recipe"}
+    assert not found & {*HEAVY, "rich", "tree_sitter", "mmx.plugin.registry", "mmx.plugin.manager", "mmx.recipe"}
     assert not [name for name in found if name.startswith("mmx_")]
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
 def test_the_first_help_does_not_even_need_pydantic(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     found = modules_of(tmp_path, *arguments)
-    assert not found & {*HEAVY, "pydantic", "rich", "tree_sitter", "mmx.registry", "mmx.plugins", "mmx.recipe"}
+    assert not found & {
+        *HEAVY,
+        "pydantic",
+        "rich",
+        "tree_sitter",
+        "mmx.plugin.registry",
+        "mmx.plugin.manager",
+        "mmx.recipe",
+    }
     assert not [name for name in found if name.startswith("mmx_")]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mmx import errors
 from mmx.cli import run as run_module
 from mmx.cli.guard import guarded
-from mmx.run.request import RunRequest, RunResult
+from mmx.train.request import RunRequest, RunResult
 
 Mmx = Callable[..., Any]
 
@@ -137,7 +137,7 @@ def test_completion_knows_the_commands() -> None:
 
 
 class Spy:
-    """Stands for ``mmx.run.start`` and ``mmx.run.prepare``."""
+    """Stands for ``mmx.train.start`` and ``mmx.train.prepare``."""
 
     def __init__(self) -> None:
         self.request: RunRequest | None = None
@@ -154,7 +154,7 @@ class Spy:
 
 @pytest.fixture
 def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
-    from mmx.run import prepare, start
+    from mmx.train import prepare, start
 
     made = Spy()
     monkeypatch.setattr(prepare, "prepare", made.prepare)

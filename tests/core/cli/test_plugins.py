@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import throwaway
-from mmx import plugins
-from mmx.entries import PluginEntry
+from mmx.plugin import manager as plugins
+from mmx.plugin.entries import PluginEntry
 
 Mmx = Callable[..., Any]
 
@@ -68,7 +68,7 @@ def test_a_run_that_needs_a_broken_plugin(faulty: Mmx, recipe: Path) -> None:
 
 def test_a_clash_is_shown(mmx: Mmx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     code = (
-        "from mmx.config import LossConfig\nfrom mmx.hookspecs import hookimpl\n"
+        "from mmx.config import LossConfig\nfrom mmx.plugin.hookspecs import hookimpl\n"
         "@hookimpl\ndef mmx_register(register):\n"
         "    register('loss', 'contrast', config=LossConfig, part='clashing_plugin:LossConfig', summary='')\n"
     )

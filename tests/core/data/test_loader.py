@@ -18,7 +18,7 @@ from torch.utils.data import get_worker_info
 
 from mmx.data.loader import stream
 from mmx.data.order import Order
-from mmx.data.views import Loaded, Reader
+from mmx.data.views import Reader, StepData
 from mmx.errors import DataError, MmxError
 from mmx_toy.data import ToyPictures
 from mmx_toy.reading import reader
@@ -26,12 +26,12 @@ from mmx_toy.reading import reader
 ORDER = Order(44, 6, 0)
 
 
-def read(workers: int, start: int = 0, steps: int = 16, bad: tuple[int, ...] = ()) -> list[Loaded]:
+def read(workers: int, start: int = 0, steps: int = 16, bad: tuple[int, ...] = ()) -> list[StepData]:
     with closing(stream(reader(bad), ORDER, start, steps, workers, pin=False)) as data:
         return list(data)
 
 
-def equal(one: Loaded, other: Loaded) -> bool:
+def equal(one: StepData, other: StepData) -> bool:
     tensors = [
         (a.images["clean"].pixels, a.texts["clean"].ids, a.texts["clean"].mask, a.facts["label"])
         for a in (one.batch, other.batch)

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from mmx.data.order import Ticket
-from mmx.data.views import Bad, ImageView, Reader, Row, TextView, collate, needed
+from mmx.data.views import ImageView, Reader, Row, Skipped, TextView, collate, needed
 from mmx.errors import DataError, PluginError, RecipeError
 from mmx.parts.transform import ImageTransform, PixelRow, Preprocess, TextTransform, WordRow
 from mmx_toy.configs import Letters, Pictures, Shake
@@ -108,8 +108,8 @@ def test_sources_come_before_the_views_made_from_them() -> None:
 
 
 def test_a_bad_sample_comes_back_by_name_with_the_reason() -> None:
-    assert reader(config=Pictures(name="toy", bad=(3,)))[Ticket(3, 0)] == Bad("toy-0003", "is bad on purpose")
-    assert reader(config=Pictures(name="toy", blind=True))[Ticket(3, 0)] == Bad("toy-0003", "has no picture")
+    assert reader(config=Pictures(name="toy", bad=(3,)))[Ticket(3, 0)] == Skipped("toy-0003", "is bad on purpose")
+    assert reader(config=Pictures(name="toy", blind=True))[Ticket(3, 0)] == Skipped("toy-0003", "has no picture")
 
 
 def test_errors_name_the_sample() -> None:
@@ -126,7 +126,7 @@ def test_rows_are_stacked_and_bad_ones_left_out() -> None:
     assert loaded.batch.images["clean"].pixels.shape == (3, 3, 6, 6)
     assert loaded.batch.texts["clean"].ids.shape == (3, 12)
     assert loaded.batch.facts["label"].tolist() == [0, 2, 3]
-    empty = collate([Bad("a", "b")])
+    empty = collate([Skipped("a", "b")])
     assert empty.batch.keys == () and [bad.key for bad in empty.bad] == ["a"]
 
 

@@ -15,13 +15,13 @@ from typing import Any, cast
 import pytest
 from torch.utils.data import get_worker_info
 
+from mmx.data.heartbeat import Heartbeat, beat, show
 from mmx.data.loader import stream
 from mmx.data.order import Order
-from mmx.data.views import Loaded, Reader
+from mmx.data.views import Reader, StepData
 from mmx.errors import DataError
 from mmx.parts.dataset import Sample
-from mmx.pulse import Pulse, beat, show
-from mmx.storage.background import background, fetched
+from mmx_storage.background import background, fetched
 from mmx_toy.data import ToyPictures
 from mmx_toy.reading import reader
 
@@ -30,7 +30,7 @@ LIMIT = 4.0
 pytestmark = pytest.mark.timeout(120)
 
 
-def reading(workers: int = 2) -> Generator[Loaded]:
+def reading(workers: int = 2) -> Generator[StepData]:
     return stream(reader(), ORDER, 0, 11, workers, pin=False, timeout=LIMIT)
 
 
@@ -119,10 +119,10 @@ def test_a_slow_worker_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wait_for_a_server_shows_that_the_process_comes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmx.pulse._Here.pulse", None)
-    monkeypatch.setattr("mmx.pulse._Here.process", 0)
-    pulse = Pulse(1)
-    show(pulse, 0)
+    monkeypatch.setattr("mmx.data.heartbeat._Here.heartbeat", None)
+    monkeypatch.setattr("mmx.data.heartbeat._Here.process", 0)
+    heartbeat = Heartbeat(1)
+    show(heartbeat, 0)
     beat(7)
     fetched(asyncio.sleep(2), background())
-    assert pulse.of(0) >= 3 and pulse.sample(0) == 7
+    assert heartbeat.of(0) >= 3 and heartbeat.sample(0) == 7

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from mmx.learn.accumulate import accumulate, inexact
-from mmx.learn.group import Group, SoloGroup
-from mmx.learn.objective import Features, Objective, Share
+from mmx.learn.objective import Features, MicroBatchTerm, Objective
 from mmx.learn.rng import RandomState
 from mmx.parts.batch import Batch
-from mmx.testing.layouts import Alone, freeze_unreached, gradients
-from mmx.testing.ranks import Ranks
+from mmx.parts.group import Group, SoloGroup
+from mmx_kit.layouts import Alone, freeze_unreached, gradients
+from mmx_kit.ranks import Ranks
 from toys.layouts import assert_same, difference, start, train
 from toys.mistakes import (
     clip_and_words,
@@ -39,7 +39,7 @@ class Recording:
         assert not torch.is_grad_enabled()
         return self.alone.features(batch)
 
-    def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
+    def differentiate(self, batch: Batch, share: MicroBatchTerm, last: bool) -> None:
         self.asked.append((len(batch.texts["clean"]), len(share.own), last))
         self.alone.differentiate(batch, share, last)
 
@@ -67,10 +67,10 @@ def by_hand_with_the_same_masks(objective: Objective, batch: Batch, count: int) 
     pieces: list[Features] = []
     means = torch.zeros(())
     for part in batch.chunk(count):
-        passes = objective._passes(part, grad=True)
-        pieces.append({pull: passes.pull(pull) for pull in objective._pulls(part)})
+        outputs = objective._outputs(part, grad=True)
+        pieces.append({pull: outputs.pull(pull) for pull in objective._features_of(part)})
         after_features = RandomState.capture(CPU)
-        means = means + torch.stack(objective._means(passes, Share(counts))).sum()
+        means = means + torch.stack(objective._means(outputs, MicroBatchTerm(counts))).sum()
         after_features.restore(CPU)
     joined = {pull: torch.cat([piece[pull] for piece in pieces]) for pull in pieces[0]}
     (objective._compared(joined, batch) + means).backward()

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from mmx.learn.accumulate import accumulate
-from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Objective
 from mmx.learn.teacher import Teacher
 from mmx.parts.batch import Batch
-from mmx.testing.layouts import Alone, freeze_unreached
+from mmx.parts.group import SoloGroup
+from mmx_kit.layouts import Alone, freeze_unreached
 from toys.blip import SLOW_TEXT, CrossFusion
 from toys.declip import NearestNeighbour
 from toys.layouts import start
@@ -56,7 +56,7 @@ def test_teachers_and_queues_move_once_a_step_of_four_micro_batches() -> None:
     before = copied(objective)
     batch = batch_for(objective)
     with torch.no_grad():
-        texts = objective._passes(batch, grad=False).pull(SLOW_TEXT)  # before the teacher follows
+        texts = objective._outputs(batch, grad=False).pull(SLOW_TEXT)  # before the teacher follows
     after = steps(objective, [batch])
     assert momentum(objective).updates == 1
     for name, value in momentum(objective).model.named_parameters():
@@ -114,7 +114,7 @@ def test_queues_get_what_the_losses_of_this_step_saw() -> None:
     batch = batch_for(objective, step=1)
     accumulate(Alone(objective), objective, batch, 4)
     with torch.no_grad():
-        texts = objective._passes(batch, grad=False).text_embed("clean")
+        texts = objective._outputs(batch, grad=False).text_embed("clean")
         for parameter in objective.model.parameters():
             parameter.add_(1.0)  # a large step: the queue must not see it
     objective.after_step(batch)

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from mmx.testing.ranks import Ranks
+from mmx_kit.ranks import Ranks
 from toys.layouts import Outcome, assert_alike, train
 from toys.systems import SYSTEMS
 

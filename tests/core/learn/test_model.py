@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor, nn
 
-from mmx.learn.group import SoloGroup
 from mmx.parts.batch import Pixels
+from mmx.parts.group import SoloGroup
 from toys.blip2 import QueryFusion
 from toys.data import make_batch
 from toys.layouts import start

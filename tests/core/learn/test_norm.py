@@ -8,10 +8,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mmx.learn.group import SoloGroup
 from mmx.learn.norm import GroupBatchNorm, group_batch_norms, shield_batch_norms
-from mmx.testing.layouts import world
-from mmx.testing.ranks import Ranks
+from mmx.parts.group import SoloGroup
+from mmx_kit.layouts import world
+from mmx_kit.ranks import Ranks
 
 
 def layers(momentum: float | None, affine: bool) -> nn.Sequential:
@@ -20,7 +20,7 @@ def layers(momentum: float | None, affine: bool) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(2, 3, 3), norm, nn.Conv2d(3, 1, 3)).double().train()
 
 
-def passes(module: nn.Module, rows: Tensor, ranks: int) -> dict[str, Any]:
+def outputs(module: nn.Module, rows: Tensor, ranks: int) -> dict[str, Any]:
     """Two steps of statistics; the gradient of the mean over ranks of their losses."""
     for _ in range(2):
         module.zero_grad()
@@ -39,7 +39,7 @@ def on_ranks(momentum: float | None, affine: bool) -> dict[str, Any]:
     module, group = layers(momentum, affine), world()
     group_batch_norms(module, group)
     assert isinstance(module[1], GroupBatchNorm)
-    return passes(module, pixels().chunk(group.size)[group.rank], group.size)
+    return outputs(module, pixels().chunk(group.size)[group.rank], group.size)
 
 
 def pixels() -> Tensor:
@@ -49,7 +49,7 @@ def pixels() -> Tensor:
 @pytest.mark.parametrize("momentum", [0.1, None])
 @pytest.mark.parametrize("affine", [True, False])
 def test_two_ranks_normalise_as_one_process_does(momentum: float | None, affine: bool, pair: Ranks) -> None:
-    expected = passes(layers(momentum, affine), pixels(), 1)
+    expected = outputs(layers(momentum, affine), pixels(), 1)
     for found in pair(on_ranks, momentum, affine):
         assert found.keys() == expected.keys()
         for name, value in expected.items():
@@ -58,14 +58,14 @@ def test_two_ranks_normalise_as_one_process_does(momentum: float | None, affine:
 
 def test_the_control_differs(pair: Ranks) -> None:
     """Without a group, each rank sees its own rows: another variance."""
-    halves = [passes(layers(0.1, True), half, 1)["1.running_var"] for half in pixels().chunk(2)]
-    whole = passes(layers(0.1, True), pixels(), 1)["1.running_var"]
+    halves = [outputs(layers(0.1, True), half, 1)["1.running_var"] for half in pixels().chunk(2)]
+    whole = outputs(layers(0.1, True), pixels(), 1)["1.running_var"]
     assert abs(sum(halves) / 2 - whole).max() > 1e-4
 
 
 def test_one_that_is_frozen_stays_so_and_computes_what_it_did() -> None:
     module = layers(0.1, True)
-    passes(module, pixels(), 1)
+    outputs(module, pixels(), 1)
     module[1].eval()
     expected, names = copy.deepcopy(module), list(module.state_dict())
     group_batch_norms(module, SoloGroup())

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from mmx.errors import PluginError
 from mmx.learn.accumulate import accumulate
-from mmx.learn.group import SoloGroup
-from mmx.learn.objective import Objective, Share
+from mmx.learn.objective import MicroBatchTerm, Objective
 from mmx.parts.batch import Batch
-from mmx.testing.layouts import Alone, gradients
+from mmx.parts.group import SoloGroup
+from mmx_kit.layouts import Alone, gradients
 from toys.clip import ProjectionFusion
 from toys.language import MaskedWords
 from toys.layouts import assert_same, start
@@ -92,7 +92,7 @@ def test_evaluating_under_no_grad_gives_the_losses_without_gradient() -> None:
     objective = start(clip_and_words, SoloGroup())
     batch = batch_for(objective)
     with torch.no_grad():
-        scalar = objective(batch, Share(objective.count(batch)))
+        scalar = objective(batch, MicroBatchTerm(objective.count(batch)))
     assert not scalar.requires_grad
     contrastive, mlm = by_hand(objective, batch)
     assert scalar.item() == pytest.approx((contrastive + mlm / 2).item(), rel=1e-12)
@@ -101,8 +101,8 @@ def test_evaluating_under_no_grad_gives_the_losses_without_gradient() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("contrastive", r"losses\.contrastive: .* shape \[32\]; a Compare loss returns a scalar"),
-        ("mlm", r"losses\.mlm: .* shape \[\]; a Mean loss returns one number a row"),
+        ("contrastive", r"losses\.contrastive: .* shape \[32\]; a batch loss returns a scalar"),
+        ("mlm", r"losses\.mlm: .* shape \[\]; an item loss returns one number a row"),
     ],
 )
 def test_a_loss_of_the_wrong_shape_is_named(name: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,4 +111,4 @@ def test_a_loss_of_the_wrong_shape_is_named(name: str, expected: str, monkeypatc
     monkeypatch.setattr(objective.losses[name], "forward", lambda *given: wrong)
     batch = batch_for(objective)
     with pytest.raises(PluginError, match=expected):
-        objective(batch, Share(objective.count(batch)))
+        objective(batch, MicroBatchTerm(objective.count(batch)))

@@ -8,24 +8,24 @@ import torch
 from torch import Tensor
 
 from mmx.learn.accumulate import accumulate
-from mmx.learn.group import SoloGroup
+from mmx.learn.global_batch import Feature, GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.objective import Features, Objective, Share
-from mmx.learn.passes import Passes
+from mmx.learn.objective import Features, MicroBatchTerm, Objective
+from mmx.learn.outputs import Outputs
 from mmx.learn.teacher import Teacher
-from mmx.learn.whole import Pull, Whole
 from mmx.parts.batch import Batch
-from mmx.parts.loss import Compare, Mean
-from mmx.testing.layouts import Alone, gradients
+from mmx.parts.group import SoloGroup
+from mmx.parts.loss import BatchLoss, ItemLoss
+from mmx_kit.layouts import Alone, gradients
 from toys.declip import NearestNeighbour, SimSiam
 from toys.layouts import start
 from toys.systems import Build, batch_for, blip, declip, make_model
 
-IMAGE = Pull("image.embed", "clean")
+IMAGE = Feature("image.embed", "clean")
 
 
 @final
-class ComparingProbe(Compare):
+class ComparingProbe(BatchLoss):
     """Notes the precision it is given, and that of a product it takes."""
 
     image_views = ("clean",)
@@ -34,17 +34,17 @@ class ComparingProbe(Compare):
         super().__init__()
         self.saw: list[torch.dtype] = []
 
-    def pulls(self) -> tuple[Pull, ...]:
+    def features(self) -> tuple[Feature, ...]:
         return (IMAGE,)
 
-    def forward(self, whole: Whole, model: Model) -> Tensor:
+    def forward(self, whole: GlobalBatch, model: Model) -> Tensor:
         product = whole[IMAGE] @ whole.all(IMAGE).mT
         self.saw += [whole[IMAGE].dtype, product.dtype]
         return product.square().mean()
 
 
 @final
-class MeanProbe(Mean):
+class MeanProbe(ItemLoss):
     """Notes the precision of the same product under autocast."""
 
     image_views = ("clean",)
@@ -53,8 +53,8 @@ class MeanProbe(Mean):
         super().__init__()
         self.saw: list[torch.dtype] = []
 
-    def forward(self, passes: Passes) -> Tensor:
-        embed = passes.image_embed("clean")
+    def forward(self, outputs: Outputs) -> Tensor:
+        embed = outputs.image_embed("clean")
         self.saw += [(embed @ embed.mT).dtype]
         return embed.sum(-1)
 
@@ -142,7 +142,7 @@ def test_parts_are_the_losses_and_the_scalar_is_not() -> None:
         def features(self, batch: Batch) -> Features:
             return objective(batch, None)
 
-        def differentiate(self, batch: Batch, share: Share, last: bool) -> None:
+        def differentiate(self, batch: Batch, share: MicroBatchTerm, last: bool) -> None:
             nonlocal scalar
             scalar += objective(batch, share).item()
 

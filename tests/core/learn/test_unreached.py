@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mmx.learn.accumulate import unreached
-from mmx.learn.group import SoloGroup
-from mmx.testing.ranks import Ranks
+from mmx.parts.group import SoloGroup
+from mmx_kit.ranks import Ranks
 from toys.layouts import Outcome, assert_alike, start, train
 from toys.mistakes import by_turns, with_dropout
 from toys.systems import batch_for, clip, declip

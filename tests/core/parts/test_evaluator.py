@@ -5,17 +5,17 @@ from typing import cast
 import pytest
 import torch
 
-from mmx.learn.group import Group, TorchGroup
 from mmx.learn.model import Model
-from mmx.parts.evaluator import Subject
+from mmx.parts.evaluator import EvalModel
+from mmx.parts.group import Group, TorchGroup
 from mmx.parts.tokenizer import Tokenizer
 from mmx.parts.transform import Preprocess
-from mmx.testing.layouts import world
-from mmx.testing.ranks import Ranks
+from mmx_kit.layouts import world
+from mmx_kit.ranks import Ranks
 
 
-def subject(group: Group | None) -> Subject:
-    return Subject(cast(Model, None), cast(Tokenizer, None), cast(Preprocess, None), group)
+def subject(group: Group | None) -> EvalModel:
+    return EvalModel(cast(Model, None), cast(Tokenizer, None), cast(Preprocess, None), group)
 
 
 def gathered(count: int) -> list[int]:

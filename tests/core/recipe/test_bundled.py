@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from mmx.errors import RecipeError
+from mmx.plugin.registry import Registries
 from mmx.recipe.bundled import bundled, find_recipe, label, summary
 from mmx.recipe.load import load
 from mmx.recipe.source import parse
-from mmx.registry import Registries
 from throwaway import Write
 
 

@@ -8,12 +8,12 @@ from typing import ClassVar
 import pytest
 
 from mmx.config import DatasetConfig
+from mmx.plugin.registry import Registries
 from mmx.recipe import load
 from mmx.recipe.bundled import bundled
 from mmx.recipe.data import Asked, absent, how_to_give
 from mmx.recipe.load import examine, read
 from mmx.recipe.schema import Recipe
-from mmx.registry import Registries
 from throwaway import Load, Write
 
 WITHOUT = (('[data.train]\nname = "folder"\npath = "pictures"\n', ""), ("batch = 8", "batch = 64\nworkers = 3"))
@@ -109,6 +109,6 @@ def test_pieces_that_do_not_divide_the_small_batch_become_one(write: Write, ship
 
 
 def _installed() -> Registries:
-    from mmx.plugins import Plugins
+    from mmx.plugin.manager import Plugins
 
     return Plugins().registries

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmx.config import LossConfig
-from mmx.kinds import Entry
+from mmx.plugin.kinds import Entry
 from mmx.recipe.docstrings import about
 
 CODE = 'raise RuntimeError("imported")\n\nclass Part:\n    """L = 1.\n\n    more\n        still\n    """\n'
@@ -24,6 +24,6 @@ def test_docstring_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "toy_said" not in sys.modules
 
 
-@pytest.mark.parametrize("part", ["no_such_module:Part", "no_such.module:Part", "sys:Part", "mmx.kinds:Nothing"])
+@pytest.mark.parametrize("part", ["no_such_module:Part", "no_such.module:Part", "sys:Part", "mmx.plugin.kinds:Nothing"])
 def test_what_has_no_source_is_named(part: str) -> None:
     assert (about(entry(part)).place, about(entry(part)).text) == (part, "")

@@ -3,7 +3,7 @@
 import pytest
 
 from mmx.errors import RecipeError
-from mmx.plugins import Plugins
+from mmx.plugin.manager import Plugins
 from mmx.recipe import load
 
 

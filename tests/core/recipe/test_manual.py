@@ -8,13 +8,13 @@ import pytest
 
 import throwaway
 from mmx.errors import MmxError, RecipeError
-from mmx.kinds import KINDS
+from mmx.plugin.kinds import KINDS
+from mmx.plugin.registry import Registries
 from mmx.recipe.describe import options
 from mmx.recipe.jsonschema import json_schema
 from mmx.recipe.manual import KIND_OF, TABLES, kind_of, overview, page, part_page, part_plain, snippet
 from mmx.recipe.schema import CheckpointTable, DataTable, OptimTable, Recipe
 from mmx.recipe.template import PLACES, template
-from mmx.registry import Registries
 from throwaway import Load, Write
 
 

@@ -8,10 +8,10 @@ from typing_extensions import override
 
 import throwaway
 from mmx.errors import PluginError, RecipeError
+from mmx.plugin.registry import Nowhere, Registries
 from mmx.recipe import load
 from mmx.recipe.load import examine
 from mmx.recipe.load import read as read_document
-from mmx.registry import Nowhere, Registries
 from throwaway import Load, Write
 
 ASK = "; is its plugin installed (mmx plugins), or one file (--plugin FILE)?"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mmx.kinds import KINDS
-from mmx.testing.catalogue import CHECKS
+from mmx.plugin.kinds import KINDS
+from mmx_kit.catalogue import CHECKS
 from pages.markdown import cell, code, table
 
 

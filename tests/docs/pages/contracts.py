@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mmx.config import PartConfig
-from mmx.kinds import CONFIGS, KINDS
+from mmx.plugin.kinds import CONFIGS, KINDS
 from mmx.recipe.describe import options
 from mmx.recipe.template import PLACES
 from pages import source
@@ -21,7 +21,12 @@ CONFIG_CLASSES: Final = (
 VALUES: Final[dict[str, tuple[str, ...]]] = {
     "Tensors of a batch": tuple(f"mmx.parts.batch:{name}" for name in ("Batch", "Pixels", "Words", "Encoded", "Joint")),
     "What a loss reads": (
-        *("mmx.learn.whole:Pull", "mmx.learn.whole:Whole", "mmx.learn.passes:Passes", "mmx.learn.model:Model"),
+        *(
+            "mmx.learn.global_batch:Feature",
+            "mmx.learn.global_batch:GlobalBatch",
+            "mmx.learn.outputs:Outputs",
+            "mmx.learn.model:Model",
+        ),
     ),
     "What a part is built with": ("mmx.parts.sizes:Sizes", "mmx.parts.transform:Preprocess"),
     "Samples and rows": (
@@ -30,10 +35,10 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
         *("mmx.parts.transform:PixelRow", "mmx.parts.transform:WordRow"),
     ),
     "What an evaluator reads and returns": tuple(
-        f"mmx.parts.evaluator:{name}" for name in ("Subject", "Result", "Number", "Picture", "Guess")
+        f"mmx.parts.evaluator:{name}" for name in ("EvalModel", "Result", "Number", "Picture", "Guess")
     ),
-    "What observers are told": tuple(f"mmx.run.events:{name}" for name in ("Run", "Step", "Counts", "Outcome")),
-    "What `mmx_register` receives": ("mmx.registry:Registrar",),
+    "What observers are told": tuple(f"mmx.parts.events:{name}" for name in ("Run", "Step", "Counts", "Outcome")),
+    "What `mmx_register` receives": ("mmx.plugin.registry:Registrar",),
     "Errors to raise": tuple(
         f"mmx.errors:{name}"
         for name in ("MmxError", "RecipeError", "PluginError", "DataError", "CheckpointError", "TrainingError")
@@ -43,14 +48,14 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
 FUNCTIONS: Final = (
     *("mmx.data.pixels:preprocess", "mmx.data.pixels:pixels_of", "mmx.data.pixels:square"),
     *("mmx.data.pixels:stretch", "mmx.data.pixels:pad", "mmx.data.decode:decode"),
-    *("mmx.parts.gradient:constant", "mmx.parts.precision:precise", "mmx.parts.precision:full_precision"),
+    *("mmx.parts.gradient:constant", "mmx.parts.precision:to_fp32", "mmx.parts.precision:full_precision"),
 )
 """Functions of the core that a part may call."""
-ALIASES: Final = ("mmx.parts.encoder:Mode", "mmx.learn.whole:PullKind")
+ALIASES: Final = ("mmx.parts.encoder:Mode", "mmx.learn.global_batch:FeatureKind")
 
 
 def hooks_page() -> str:
-    functions = source.functions("mmx.hookspecs")
+    functions = source.functions("mmx.plugin.hookspecs")
     rows = [(f"[`{hook.name}`](#{hook.name})", _role(hook), cell(hook.about.split("\n\n")[0])) for hook in functions]
     lines = [
         "# Hooks",

@@ -7,11 +7,11 @@ from importlib import import_module
 from importlib.metadata import distribution
 
 from mmx.config import PartConfig
-from mmx.entries import GROUP
-from mmx.kinds import CONFIGS, KINDS, Entry
+from mmx.plugin.entries import GROUP
+from mmx.plugin.kinds import CONFIGS, KINDS, Entry
+from mmx.plugin.registry import Registries
 from mmx.recipe.describe import Option, options
 from mmx.recipe.template import PLACES
-from mmx.registry import Registries
 from pages.markdown import cell, code, inline, table
 
 

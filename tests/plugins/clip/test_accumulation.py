@@ -7,20 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from mmx.learn.accumulate import accumulate, inexact
-from mmx.learn.group import SoloGroup
 from mmx.learn.model import Model
-from mmx.learn.objective import Objective, Share
+from mmx.learn.objective import MicroBatchTerm, Objective
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.encoder import ImageEncoder
+from mmx.parts.group import SoloGroup
 from mmx.parts.sizes import Sizes
 from mmx.parts.transform import Preprocess
-from mmx.testing.layouts import Alone
 from mmx_clip.configs import ClipLossConfig, ModifiedResNetConfig, ProjectionConfig, TextTransformerConfig, VitConfig
 from mmx_clip.loss import ClipLoss
 from mmx_clip.projection import Projection
 from mmx_clip.resnet import ModifiedResNet
 from mmx_clip.text import TextTransformer
 from mmx_clip.vit import Vit
+from mmx_kit.layouts import Alone
 
 SIZES: Final = Sizes(image=32, vocabulary=64, context=8, pad=0, start=62, end=63)
 ROWS: Final = 7  # not a multiple of 2 or 4
@@ -114,7 +114,7 @@ def test_the_loss_of_each_micro_batch_alone_is_another_gradient() -> None:
     whole = gradients(made, rows, 1)
     made.zero_grad()
     for part in rows.chunk(2):
-        share = Share(made.count(part))
+        share = MicroBatchTerm(made.count(part))
         (made(part, share) * len(part.texts["clean"]) / ROWS).backward()
     alone = {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
     assert apart(alone, whole) > 0.05

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmx.learn.group import Group, SoloGroup
+from mmx.learn.global_batch import Feature, GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.whole import Pull, Whole
+from mmx.parts.group import Group, SoloGroup
 from mmx.parts.sizes import Sizes
 from mmx.parts.transform import Preprocess
 from mmx_clip.configs import ClipLossConfig, ProjectionConfig, TextTransformerConfig, VitConfig
@@ -21,7 +21,7 @@ from mmx_clip.projection import Projection
 from mmx_clip.text import TextTransformer
 from mmx_clip.vit import Vit
 
-IMAGE, TEXT, GROUP = Pull("image.embed", "clean"), Pull("text.embed", "clean"), Pull("fact", "concept")
+IMAGE, TEXT, GROUP = Feature("image.embed", "clean"), Feature("text.embed", "clean"), Feature("fact", "concept")
 
 
 class Rank(Group):
@@ -48,13 +48,13 @@ class Rank(Group):
         raise AssertionError("the loss sums nothing over ranks")
 
 
-def on_ranks(loss: ClipLoss, built: Model, found: dict[Pull, Tensor], ranks: int) -> Tensor:
+def on_ranks(loss: ClipLoss, built: Model, found: dict[Feature, Tensor], ranks: int) -> Tensor:
     """Return the mean over ranks of what each makes of its rows."""
     slots, barrier = [torch.empty(0)] * ranks, Barrier(ranks, timeout=60)
 
     def one(rank: int) -> Tensor:
         mine = {pull: rows.chunk(ranks)[rank] for pull, rows in found.items()}
-        return loss(Whole(mine, Rank(rank, slots, barrier), 0), built)
+        return loss(GlobalBatch(mine, Rank(rank, slots, barrier), 0), built)
 
     with ThreadPoolExecutor(ranks) as pool:
         return torch.stack(list(pool.map(one, range(ranks)))).mean()
@@ -67,7 +67,7 @@ def model(sizes: Sizes) -> Model:
     return Model(vit, text, fusion, Preprocess(16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "squash"))
 
 
-def features() -> dict[Pull, Tensor]:
+def features() -> dict[Feature, Tensor]:
     torch.manual_seed(0)
     image, text = (functional.normalize(torch.randn(8, 5), dim=1).requires_grad_() for _ in range(2))
     return {IMAGE: image, TEXT: text, GROUP: torch.tensor([3, 1, 3, 2, 1, -1, -1, 3])}
@@ -76,8 +76,8 @@ def features() -> dict[Pull, Tensor]:
 def test_it_declares_its_views_and_pulls(sizes: Sizes) -> None:
     loss = ClipLoss(ClipLossConfig(name="clip", image="a", text="b"), sizes)
     assert (loss.image_views, loss.text_views) == (("a",), ("b",))
-    assert loss.pulls() == (Pull("image.embed", "a"), Pull("text.embed", "b"))
-    assert ClipLoss(ClipLossConfig(name="clip", group="concept"), sizes).pulls() == (IMAGE, TEXT, GROUP)
+    assert loss.features() == (Feature("image.embed", "a"), Feature("text.embed", "b"))
+    assert ClipLoss(ClipLossConfig(name="clip", group="concept"), sizes).features() == (IMAGE, TEXT, GROUP)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
@@ -101,6 +101,6 @@ def test_it_is_the_function_of_the_whole_batch_on_any_number_of_ranks(
 
 def test_it_trains_the_temperature(sizes: Sizes) -> None:
     built = model(sizes)
-    ClipLoss(ClipLossConfig(name="clip"), sizes)(Whole(features(), SoloGroup(), 0), built).backward()
+    ClipLoss(ClipLossConfig(name="clip"), sizes)(GlobalBatch(features(), SoloGroup(), 0), built).backward()
     assert isinstance(built.fusion, Projection)
     assert built.fusion.logit_scale.grad is not None and built.fusion.logit_scale.grad != 0

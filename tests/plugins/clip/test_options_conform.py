@@ -6,10 +6,10 @@ from unittest import SkipTest
 
 import pytest
 
-from mmx.plugins import Plugins
-from mmx.testing.case import Case
-from mmx.testing.catalogue import CHECKS
-from mmx.testing.check import Check
+from mmx.plugin.manager import Plugins
+from mmx_kit.case import Case
+from mmx_kit.catalogue import CHECKS
+from mmx_kit.check import Check
 
 OPTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "vit with dropped patches": ("image_encoder", "vit", {"patch": 8, "patch_dropout": 0.5}),

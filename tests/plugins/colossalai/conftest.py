@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmx.testing.ranks import Ranks
+from mmx_kit.ranks import Ranks
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "core" / "learn"), str(HERE.parents[1] / "toy")]

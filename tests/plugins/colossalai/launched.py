@@ -14,8 +14,8 @@ from typing import Final
 
 from resumed import SMALL
 
-from mmx.run.ledger import Entry, read
-from mmx.run.place import Place, rendezvous
+from mmx.launch.rank import Rank, rendezvous
+from mmx.runs.ledger import Entry, read
 
 PATIENCE: Final = 180.0
 """Seconds after which a test that waits gives up."""
@@ -79,7 +79,7 @@ class Command:
         """Return the processes that train, by their rank."""
         found: dict[int, int] = {}
         for pid in left(self.out):
-            if b"mmx.run.child" in _read(pid, "cmdline"):
+            if b"mmx.train.child" in _read(pid, "cmdline"):
                 (rank,) = re.findall(rb"(?<![^\0])RANK=(\d+)", _read(pid, "environ"))
                 found[int(rank)] = pid
         return found
@@ -158,7 +158,7 @@ def _read(pid: int, name: str) -> bytes:
 
 
 def _port(job: str) -> int:
-    return rendezvous(Place(0, 2, 0, "Slurm"), {"SLURM_JOB_ID": job, "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "x"})[
+    return rendezvous(Rank(0, 2, 0, "Slurm"), {"SLURM_JOB_ID": job, "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "x"})[
         1
     ]
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmx.learn.group import Group, SoloGroup
 from mmx.learn.model import Model
 from mmx.learn.norm import group_batch_norms
 from mmx.learn.objective import Objective
@@ -16,9 +15,9 @@ from mmx.learn.optim import groups
 from mmx.learn.teacher import Teacher
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.engine import Engine
+from mmx.parts.group import Group, SoloGroup
 from mmx.parts.sizes import Sizes
 from mmx.parts.transform import Preprocess
-from mmx.testing.layouts import freeze_unreached, here
 from mmx_clip.configs import ClipLossConfig, ModifiedResNetConfig, ProjectionConfig, TextTransformerConfig, VitConfig
 from mmx_clip.loss import ClipLoss
 from mmx_clip.projection import Projection
@@ -27,6 +26,7 @@ from mmx_clip.text import TextTransformer
 from mmx_clip.vit import Vit
 from mmx_colossalai.config import ColossalConfig
 from mmx_colossalai.engine import ColossalEngine
+from mmx_kit.layouts import freeze_unreached, here
 from mmx_local.config import LocalConfig
 from mmx_local.engine import LocalEngine
 from toys.systems import SYSTEMS, batch_for

@@ -14,9 +14,9 @@ from typing import Final
 import pytest
 from launched import MMX, TWO, Command, entries, gone, left, new, start
 
-from mmx.run.layout import RunFolder
-from mmx.run.ledger import Entry
-from mmx.run.lines import read_lines
+from mmx.runs.layout import RunFolder
+from mmx.runs.ledger import Entry
+from mmx.runs.lines import read_lines
 from mmx_toy.mixed import KEPT, LOW, MIXES, SMALL, mixed
 from mmx_toy.proof import counted, starts
 
@@ -32,7 +32,7 @@ BATCH: Final = 16
 
 NAIVE: Final = """
 from mmx.data.order import Asked, Order
-from mmx.hookspecs import hookimpl
+from mmx.plugin.hookspecs import hookimpl
 
 def asked(self, start, stop, rank=0, ranks=1, ahead=0):
     for step in range(stop - start):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from spread import Arrays, Case, Outcome, alone, train
 
-from mmx.testing.ranks import Ranks
+from mmx_kit.ranks import Ranks
 from toys.systems import SYSTEMS
 
 CLOSE = 1e-9

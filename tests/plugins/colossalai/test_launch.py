@@ -19,10 +19,10 @@ from PIL import Image
 from resumed import run as run_here
 
 from mmx.data.order import Order
-from mmx.run.layout import RunFolder
-from mmx.run.ledger import digest
-from mmx.run.lines import read_lines
-from mmx.run.processes import GRACE, ORPHANED
+from mmx.launch.processes import GRACE, ORPHANED
+from mmx.runs.layout import RunFolder
+from mmx.runs.ledger import digest
+from mmx.runs.lines import read_lines
 from mmx_toy.proof import final
 
 pytestmark = [

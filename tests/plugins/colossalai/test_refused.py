@@ -8,8 +8,8 @@ from spread import clip
 from torch import nn
 
 from mmx.errors import RecipeError
-from mmx.learn.group import SoloGroup
 from mmx.learn.objective import Objective
+from mmx.parts.group import SoloGroup
 from mmx_colossalai.config import ColossalConfig
 from toys.systems import SYSTEMS
 

@@ -6,8 +6,8 @@ import pytest
 from resumed import in_pool, run
 from safetensors.torch import load_file
 
-from mmx.run.ledger import Entry, read
-from mmx.testing.ranks import Ranks
+from mmx.runs.ledger import Entry, read
+from mmx_kit.ranks import Ranks
 
 DP, TP, PP, ZERO = (), ("parallel.tensor=2",), ("parallel.pipeline=2",), ("parallel.zero=1",)
 HALF = ('parallel.precision="bf16"',)

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from mmx.errors import RecipeError
-from mmx.learn.group import SoloGroup
-from mmx.learn.objective import Objective, Share
+from mmx.learn.objective import MicroBatchTerm, Objective
 from mmx.learn.optim import adamw
-from mmx.run.ledger import read
+from mmx.parts.group import SoloGroup
+from mmx.runs.ledger import read
 from mmx_local.config import LocalConfig
 from mmx_local.engine import LocalEngine
 from toys.systems import batch_for, clip
@@ -36,7 +36,7 @@ def gradients(objective: Objective) -> dict[str, torch.Tensor]:
 def test_adds_the_gradients_that_the_contract_defines(micro_batches: int) -> None:
     expected, objective = seeded(), seeded()
     batch = batch_for(expected)
-    expected(batch, Share(expected.count(batch))).backward()
+    expected(batch, MicroBatchTerm(expected.count(batch))).backward()
     engine(objective).backward(batch, micro_batches)
     found = gradients(objective)
     assert found.keys() == gradients(expected).keys()

@@ -12,11 +12,11 @@ import pytest
 
 from mmx.config import RemoteTable
 from mmx.parts.dataset import BadSampleError
-from mmx.storage.failures import MissingError, UnavailableError
 from mmx_pairs import ahead
 from mmx_pairs.ahead import Ahead
 from mmx_pairs.config_rows import TableConfig
 from mmx_pairs.table import Table
+from mmx_storage.failures import MissingError, UnavailableError
 
 Picture = Callable[[int], bytes]
 

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from mmx.config import RemoteTable
 from mmx.errors import DataError
 from mmx.parts.dataset import BadSampleError
-from mmx.storage.failures import UnavailableError
 from mmx_pairs.config_folder import FolderConfig
 from mmx_pairs.folder import Folder
+from mmx_storage.failures import UnavailableError
 
 Write = Callable[[Mapping[str, bytes | str]], Path]
 Picture = Callable[[int], bytes]

@@ -11,9 +11,9 @@ import pytest
 
 from mmx.config import RemoteTable
 from mmx.parts.dataset import BadSampleError
-from mmx.storage.failures import ChangedError, LargeError, UnavailableError, UnreachableError
 from mmx_pairs import ahead
 from mmx_pairs.pictures import Pictures
+from mmx_storage.failures import ChangedError, LargeError, UnavailableError, UnreachableError
 
 Picture = Callable[[int], bytes]
 

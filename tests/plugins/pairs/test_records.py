@@ -9,12 +9,12 @@ import pytest
 
 from mmx.config import RemoteTable
 from mmx.parts.dataset import BadSampleError
-from mmx.storage.files import Files
 from mmx_pairs import source as reading
 from mmx_pairs.delimited import Delimited
 from mmx_pairs.jsonl import JsonLines
 from mmx_pairs.keys import Keys
 from mmx_pairs.source import Source
+from mmx_storage.files import Files
 
 
 def delimited(path: Path, separator: str = ",") -> Delimited:

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from mmx.data.stored import measured
 from mmx.errors import DataError, RecipeError
 from mmx.parts.dataset import BadSampleError
-from mmx.storage.files import Files
 from mmx_pairs.config_rows import TableConfig
 from mmx_pairs.source import Source
 from mmx_pairs.table import Table
+from mmx_storage.files import Files
 
 Write = Callable[[Mapping[str, bytes | str]], Path]
 Picture = Callable[[int], bytes]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from mmx.evaluate.results import write_result
 from mmx.parts.evaluator import Guess, Number, Picture, Result
-from mmx.run.results import write_result
 
 RECIPE = '[image_encoder]\nname = "vit"\n\n[losses.contrastive]\nname = "clip"\n\n[data]\nbatch = 128\n'
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmx.run.events import Run
+from mmx.parts.events import Run
 from mmx_report.config import ReportConfig
 from mmx_report.tracker import ReportTracker
 

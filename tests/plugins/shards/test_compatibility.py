@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 from PIL import Image
 
-from mmx.shards.build import build
-from mmx.shards.index import NAME
-from mmx.storage.files import Files
 from mmx_shards.configs import ShardsConfig
 from mmx_shards.dataset import Shards
+from mmx_shards.format.build import build
+from mmx_shards.format.index import NAME
+from mmx_storage.files import Files
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 Read = dict[str, tuple[bytes, tuple[str, ...], dict[str, Any]]]

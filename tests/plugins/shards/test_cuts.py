@@ -12,11 +12,11 @@ from PIL import Image
 
 from mmx.errors import DataError
 from mmx.parts.dataset import BadSampleError
-from mmx.shards.build import build
-from mmx.shards.index import NAME
-from mmx.storage.files import Files
 from mmx_shards.configs import ShardsConfig
 from mmx_shards.dataset import Shards
+from mmx_shards.format.build import build
+from mmx_shards.format.index import NAME
+from mmx_storage.files import Files
 
 Make = Callable[..., Path]
 SAMPLES = 10

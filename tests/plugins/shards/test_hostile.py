@@ -16,11 +16,11 @@ from PIL import Image
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
-from mmx.shards.build import build
-from mmx.shards.verify import verify
+from mmx_shards.format.build import build
+from mmx_shards.format.verify import verify
 from mmx.config import RemoteTable
-from mmx.shards.index import open_index
-from mmx.storage.files import Files
+from mmx_shards.format.index import open_index
+from mmx_storage.files import Files
 from mmx.parts.dataset import BadSampleError
 from mmx_shards.configs import ShardsConfig
 from mmx_shards.dataset import Shards
@@ -155,9 +155,9 @@ def test_the_control_unpickles_what_is_in_a_tar(hostile: Path, tmp_path: Path) -
 
 
 def test_very_many_empty_members(tmp_path: Path) -> None:
-    from mmx.shards.build import build
-    from mmx.storage.files import Files
     from mmx_shards.configs import ShardsConfig
+    from mmx_shards.format.build import build
+    from mmx_storage.files import Files
 
     path = tmp_path / "a.tar"
     with path.open("wb") as file:

@@ -12,11 +12,11 @@ import pytest
 from mmx.config import RemoteTable
 from mmx.errors import DataError, RecipeError
 from mmx.parts.dataset import BadSampleError, Raw
-from mmx.shards.build import build
-from mmx.shards.index import NAME
-from mmx.storage.files import Files
 from mmx_shards.configs import ShardsConfig
 from mmx_shards.dataset import Shards
+from mmx_shards.format.build import build
+from mmx_shards.format.index import NAME
+from mmx_storage.files import Files
 
 Make = Callable[..., Path]
 Members = list[tuple[str, bytes]]

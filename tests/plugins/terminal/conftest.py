@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmx.parts.evaluator import Number, Result
-from mmx.run.events import Run
+from mmx.parts.events import Run
 
 
 @pytest.fixture

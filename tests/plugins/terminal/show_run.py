@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from mmx.parts.evaluator import Number, Result
-from mmx.run.events import Outcome, Run, Step
+from mmx.parts.events import Outcome, Run, Step
 from mmx_terminal.config import TerminalConfig
 from mmx_terminal.tracker import TerminalTracker
 

@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import replace
 
-from mmx.run.events import Run
+from mmx.parts.events import Run
 from mmx_terminal.summary import next_commands
 
 

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from mmx.parts.evaluator import Number, Result
-from mmx.run.events import Outcome, Run, Step
+from mmx.parts.events import Outcome, Run, Step
 from mmx_terminal.config import TerminalConfig
 from mmx_terminal.tracker import TerminalTracker
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from mmx.evaluate.results import write_result
 from mmx.parts.evaluator import Guess, Number, Picture, Result
-from mmx.run.events import Run
-from mmx.run.results import write_result
+from mmx.parts.events import Run
 
 
 @dataclass

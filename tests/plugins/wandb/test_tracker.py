@@ -182,7 +182,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 def test_the_process_ends_with_the_run_that_was_killed(folder: Folder, fake: Fake) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from mmx.run.events import Run;"
+        "import os, signal, sys; from pathlib import Path; from mmx.parts.events import Run;"
         "from mmx_wandb.config import WandbConfig; from mmx_wandb.tracker import WandbTracker;"
         "path = Path(sys.argv[1]); tracker = WandbTracker(WandbConfig(name='wandb'));"
         "tracker.mmx_run_start(Run(path.name, path, {}, 20, 0, 1, 1, 1, 'cpu'));"

@@ -15,7 +15,7 @@ from mmx.learn.model import Model
 from mmx.parts.batch import Encoded, Pixels, Words
 from mmx.parts.dataset import BadSampleError, Classes, Dataset, Sample
 from mmx.parts.encoder import ImageEncoder, Mode, TextEncoder
-from mmx.parts.evaluator import Subject
+from mmx.parts.evaluator import EvalModel
 from mmx.parts.fusion import Fusion
 from mmx.parts.tokenizer import Tokenizer
 from mmx.parts.transform import Preprocess
@@ -129,8 +129,8 @@ class Pictures(Dataset):
         return self._classes
 
 
-def subject() -> Subject:
-    return Subject(Model(Reads(), Knows(), Plain(), HOW).eval(), LastDigit(), HOW)
+def subject() -> EvalModel:
+    return EvalModel(Model(Reads(), Knows(), Plain(), HOW).eval(), LastDigit(), HOW)
 
 
 def evaluator(dataset: Dataset | None, **options: object) -> ZeroShot:

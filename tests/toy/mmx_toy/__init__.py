@@ -1,7 +1,7 @@
 """A plugin for tests of runs: micro towers with dropout, random views, and parts that fail on request."""
 
-from mmx.hookspecs import hookimpl
-from mmx.registry import Registrar
+from mmx.plugin.hookspecs import hookimpl
+from mmx.plugin.registry import Registrar
 from mmx_toy import configs
 
 

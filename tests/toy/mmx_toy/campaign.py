@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmx.errors import MmxError
-from mmx.run.ledger import Entry
+from mmx.runs.ledger import Entry
 from mmx_toy.proof import Counted, Final, counted, entries, final, lost_and_repeated, skipped, starts
 from mmx_toy.server import Job, launch
 

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from mmx.learn.global_batch import Feature, GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.whole import Pull, Whole
 from mmx.parts.batch import Encoded
 from mmx.parts.encoder import TextEncoder
 from mmx.parts.fusion import Fusion
-from mmx.parts.loss import Compare
+from mmx.parts.loss import BatchLoss
 from mmx.parts.sizes import Sizes
 from mmx_toy import configs
 
@@ -54,7 +54,7 @@ class ToyFusion(Fusion):
 
 
 @final
-class ToyLoss(Compare):
+class ToyLoss(BatchLoss):
     """Each picture among the texts of its batch and of earlier ones."""
 
     queue: Tensor
@@ -63,15 +63,15 @@ class ToyLoss(Compare):
         super().__init__()
         self.config = config
         self.image_views, self.text_views = (config.image,), (config.text,)
-        self.image, self.text = Pull("image.embed", config.image), Pull("text.embed", config.text)
+        self.image, self.text = Feature("image.embed", config.image), Feature("text.embed", config.text)
         self.register_buffer("queue", torch.zeros(config.queue, sizes.embed))
 
     @override
-    def pulls(self) -> tuple[Pull, ...]:
+    def features(self) -> tuple[Feature, ...]:
         return self.image, self.text
 
     @override
-    def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]:
+    def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]:
         texts = torch.cat([whole.all(self.text), self.queue])
         logits = model.fusion.scale() * model.fusion.similarity(whole[self.image], texts)
         loss = functional.cross_entropy(logits, whole.offset(self.image) + torch.arange(len(logits)))
@@ -82,5 +82,5 @@ class ToyLoss(Compare):
         return loss
 
     @override
-    def after_step(self, whole: Whole, model: Model) -> None:
+    def after_step(self, whole: GlobalBatch, model: Model) -> None:
         self.queue.copy_(torch.cat([self.queue, whole.all(self.text)])[len(whole.all(self.text)) :])

@@ -9,9 +9,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from mmx.checkpoint import manifest
+from mmx.checkpoint import store as checkpoint
+from mmx.checkpoint.manifest import Manifest, Record
 from mmx.data.order import Asked, Order
-from mmx.run import checkpoint, manifest
-from mmx.run.manifest import Manifest, Record
 
 KINDS = ("order", "random", "save")
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmx.run import ledger
-from mmx.run.ledger import Entry
-from mmx.run.lines import read_lines
-from mmx.run.listing import candidates
-from mmx.run.loaded import read_checkpoint
-from mmx.run.manifest import Record
+from mmx.checkpoint.listing import candidates
+from mmx.checkpoint.manifest import Record
+from mmx.checkpoint.read import read_checkpoint
+from mmx.runs import ledger
+from mmx.runs.ledger import Entry
+from mmx.runs.lines import read_lines
 
 Counted = tuple[int, int]
 """Samples that were trained on, and skipped."""

@@ -8,12 +8,12 @@ from typing import Final
 
 import mmx_local
 import mmx_shards
-from mmx.plugins import Plugins
-from mmx.run import api
-from mmx.run.build import engine_of
-from mmx.run.prepare import new_folder, prepare
-from mmx.run.request import RunRequest, RunResult
-from mmx.run.session import Session, build_run
+from mmx.plugin.manager import Plugins
+from mmx.train import api
+from mmx.train.build import engine_of
+from mmx.train.prepare import new_folder, prepare
+from mmx.train.request import RunRequest, RunResult
+from mmx.train.session import Session, build_run
 from mmx_toy.watch import AtStep
 
 RECIPE: Final = Path(__file__).parents[1] / "toy.toml"

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmx.shards.build import build
-from mmx.shards.index import NAME
-from mmx.shards.roles import Extensions
-from mmx.storage.files import Files
+from mmx_shards.format.build import build
+from mmx_shards.format.index import NAME
+from mmx_shards.format.roles import Extensions
+from mmx_storage.files import Files
 
 
 @dataclass(frozen=True)

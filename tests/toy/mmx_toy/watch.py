@@ -8,12 +8,12 @@ import torch
 from typing_extensions import override
 
 from mmx.data.pixels import preprocess
-from mmx.hookspecs import hookimpl
 from mmx.parts.batch import Pixels
 from mmx.parts.dataset import Dataset
-from mmx.parts.evaluator import Evaluator, Number, Result, Subject
+from mmx.parts.evaluator import EvalModel, Evaluator, Number, Result
+from mmx.parts.events import Step
 from mmx.parts.tracker import Tracker
-from mmx.run.events import Step
+from mmx.plugin.hookspecs import hookimpl
 from mmx_toy import configs
 from mmx_toy.data import ToyPictures
 
@@ -27,7 +27,7 @@ class ToyMatch(Evaluator):
         self.dataset = dataset or ToyPictures(configs.Pictures(name="toy"))
 
     @override
-    def evaluate(self, subject: Subject) -> Result:
+    def evaluate(self, subject: EvalModel) -> Result:
         time.sleep(self.config.seconds)
         if self.config.fail:
             raise ZeroDivisionError("the evaluator fails on purpose")

@@ -8,18 +8,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from mmx.learn.global_batch import Feature, GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.whole import Pull, Whole
 from mmx.parts.batch import Encoded, Joint, Words
 from mmx.parts.encoder import Mode, TextEncoder
 from mmx.parts.fusion import Fusion
-from mmx.parts.loss import Compare
+from mmx.parts.loss import BatchLoss
 from toys.clip import SHARED, Projections
 from toys.data import VOCABULARY
 from toys.towers import WIDTH
 
-IMAGE, TEXT = Pull("image.embed", "clean"), Pull("text.embed", "clean")
-SLOW_IMAGE, SLOW_TEXT = Pull("image.embed", "clean", by="momentum"), Pull("text.embed", "clean", by="momentum")
+IMAGE, TEXT = Feature("image.embed", "clean"), Feature("text.embed", "clean")
+SLOW_IMAGE, SLOW_TEXT = Feature("image.embed", "clean", by="momentum"), Feature("text.embed", "clean", by="momentum")
 
 
 @final
@@ -69,7 +69,7 @@ class CrossFusion(Fusion):
 
 
 @final
-class MomentumContrastive(Compare):
+class MomentumContrastive(BatchLoss):
     """ITC: the student's rows against the teacher's rows of all ranks and of earlier steps, with soft targets.
 
     The target is ``(1 - alpha)`` the own pair and ``alpha`` the teacher's softmax over the same columns.
@@ -89,11 +89,11 @@ class MomentumContrastive(Compare):
         self.register_buffer("texts", F.normalize(torch.randn(length, SHARED), dim=-1))
 
     @override
-    def pulls(self) -> tuple[Pull, ...]:
+    def features(self) -> tuple[Feature, ...]:
         return (IMAGE, TEXT, SLOW_IMAGE, SLOW_TEXT)
 
     @override
-    def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]:
+    def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]:
         images = torch.cat([whole.all(SLOW_IMAGE), self.images])
         texts = torch.cat([whole.all(SLOW_TEXT), self.texts])
         scale, first = model.fusion.scale(), whole.offset(IMAGE)
@@ -107,6 +107,6 @@ class MomentumContrastive(Compare):
         return F.cross_entropy(logits, target)
 
     @override
-    def after_step(self, whole: Whole, model: Model) -> None:
+    def after_step(self, whole: GlobalBatch, model: Model) -> None:
         for queue, pull in ((self.images, SLOW_IMAGE), (self.texts, SLOW_TEXT)):
             queue.copy_(torch.cat([whole.all(pull), queue])[: queue.shape[0]])

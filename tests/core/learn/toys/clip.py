@@ -9,17 +9,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from mmx.learn.global_batch import Feature, GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.whole import Pull, Whole
 from mmx.parts.batch import Encoded
 from mmx.parts.encoder import TextEncoder
 from mmx.parts.fusion import Fusion
-from mmx.parts.loss import Compare
+from mmx.parts.loss import BatchLoss
 from toys.towers import WIDTH
 
 SHARED = 6
 """``d``, the shared width."""
-GROUP = Pull("fact", "group")
+GROUP = Feature("fact", "group")
 
 
 @final
@@ -69,7 +69,7 @@ class ProjectionFusion(Fusion):
 
 
 @final
-class Contrastive(Compare):
+class Contrastive(BatchLoss):
     """Softmax cross-entropy of this rank's rows against the rows of all ranks, both ways round.
 
     With ``grouped``, two rows of one group are not each other's negatives.
@@ -80,16 +80,16 @@ class Contrastive(Compare):
     def __init__(self, image_view: str = "clean", grouped: bool = True) -> None:
         super().__init__()
         self.image_views = (image_view,)
-        self.image = Pull("image.embed", image_view)
-        self.text = Pull("text.embed", "clean")
+        self.image = Feature("image.embed", image_view)
+        self.text = Feature("text.embed", "clean")
         self.grouped = grouped
 
     @override
-    def pulls(self) -> tuple[Pull, ...]:
+    def features(self) -> tuple[Feature, ...]:
         return (self.image, self.text, GROUP) if self.grouped else (self.image, self.text)
 
     @override
-    def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]:
+    def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]:
         images, texts, scale = whole[self.image], whole[self.text], model.fusion.scale()
         target = whole.offset(self.image) + torch.arange(images.shape[0])
         by_image = scale * model.fusion.similarity(images, whole.all(self.text))

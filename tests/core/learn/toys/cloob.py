@@ -8,15 +8,15 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from mmx.learn.global_batch import Feature, GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.whole import Pull, Whole
-from mmx.parts.loss import Compare
+from mmx.parts.loss import BatchLoss
 
-IMAGE, TEXT = Pull("image.embed", "clean"), Pull("text.embed", "clean")
+IMAGE, TEXT = Feature("image.embed", "clean"), Feature("text.embed", "clean")
 
 
 @final
-class Cloob(Compare):
+class Cloob(BatchLoss):
     """Each row of this rank retrieves from the memory of all rows; what all ranks retrieved is then compared."""
 
     image_views = ("clean",)
@@ -27,11 +27,11 @@ class Cloob(Compare):
         self.beta = beta
 
     @override
-    def pulls(self) -> tuple[Pull, ...]:
+    def features(self) -> tuple[Feature, ...]:
         return (IMAGE, TEXT)
 
     @override
-    def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]:
+    def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]:
         images, texts = whole.all(IMAGE), whole.all(TEXT)
         scale, first = model.fusion.scale(), whole.offset(IMAGE)
         image_by_image, image_by_text = self._retrieve(whole[IMAGE], images), self._retrieve(whole[TEXT], images)

@@ -8,18 +8,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from mmx.learn.global_batch import Feature, GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.whole import Pull, Whole
-from mmx.parts.loss import Compare
+from mmx.parts.loss import BatchLoss
 from toys.clip import SHARED
 from toys.towers import WIDTH
 
-IMAGE, TEXT = Pull("image.embed", "first"), Pull("text.embed", "clean")
-FIRST, SECOND = Pull("image.pooled", "first"), Pull("image.pooled", "second")
+IMAGE, TEXT = Feature("image.embed", "first"), Feature("text.embed", "clean")
+FIRST, SECOND = Feature("image.pooled", "first"), Feature("image.pooled", "second")
 
 
 @final
-class SimSiam(Compare):
+class SimSiam(BatchLoss):
     """SimSiam over the rows of all ranks: its BatchNorm sees the whole batch, so every rank returns the same loss.
 
     ``everywhere = False`` is the mistake of normalising over one rank's rows.
@@ -36,11 +36,11 @@ class SimSiam(Compare):
         )
 
     @override
-    def pulls(self) -> tuple[Pull, ...]:
+    def features(self) -> tuple[Feature, ...]:
         return (FIRST, SECOND)
 
     @override
-    def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]:
+    def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]:
         first, second = ((whole.all(pull) if self.everywhere else whole[pull]) for pull in (FIRST, SECOND))
         one, two = self.project(first), self.project(second)
         agreement = F.cosine_similarity(self.predict(one), two.detach()) + F.cosine_similarity(
@@ -50,7 +50,7 @@ class SimSiam(Compare):
 
 
 @final
-class NearestNeighbour(Compare):
+class NearestNeighbour(BatchLoss):
     """An image is also pulled to the queued text that is nearest to its own; the queue moves after the step."""
 
     image_views = ("first",)
@@ -65,17 +65,17 @@ class NearestNeighbour(Compare):
         self.register_buffer("place", torch.zeros((), dtype=torch.int64))
 
     @override
-    def pulls(self) -> tuple[Pull, ...]:
+    def features(self) -> tuple[Feature, ...]:
         return (IMAGE, TEXT)
 
     @override
-    def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]:
+    def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]:
         nearest = self.queue[(whole.all(TEXT).detach() @ self.queue.mT).argmax(-1)]
         logits = model.fusion.scale() * model.fusion.similarity(whole[IMAGE], nearest)
         return F.cross_entropy(logits, whole.offset(IMAGE) + torch.arange(logits.shape[0]))
 
     @override
-    def after_step(self, whole: Whole, model: Model) -> None:
+    def after_step(self, whole: GlobalBatch, model: Model) -> None:
         rows = whole.all(TEXT)
         self.queue[(self.place + torch.arange(rows.shape[0])) % self.queue.shape[0]] = rows
         self.place += rows.shape[0]

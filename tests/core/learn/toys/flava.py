@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from mmx.learn.passes import Passes
+from mmx.learn.outputs import Outputs
 from mmx.parts.batch import Batch, Encoded, Joint, Words
 from mmx.parts.encoder import Mode, TextEncoder
 from mmx.parts.fusion import Fusion
-from mmx.parts.loss import Mean
+from mmx.parts.loss import ItemLoss
 from toys.clip import SHARED, Projections
 from toys.towers import WIDTH, Attention, known
 
@@ -64,16 +64,16 @@ class MergedFusion(Fusion):
 
 
 @final
-class GivenPairs(Mean):
+class GivenPairs(ItemLoss):
     """ITM on pairs that the data made, right or wrong."""
 
     image_views = ("clean",)
     text_views = ("given",)
 
     @override
-    def forward(self, passes: Passes) -> Tensor:
-        logits = passes.model.fusion.match(passes.joint("clean", "given").pooled)
-        return F.cross_entropy(logits, passes.batch.facts["matched"], reduction="none")
+    def forward(self, outputs: Outputs) -> Tensor:
+        logits = outputs.model.fusion.match(outputs.joint("clean", "given").pooled)
+        return F.cross_entropy(logits, outputs.batch.facts["matched"], reduction="none")
 
     @override
     def count(self, batch: Batch) -> Tensor:

@@ -1,4 +1,4 @@
-"""Mean losses over words and patches: masked modelling with a head of its own, and captioning."""
+"""item losses over words and patches: masked modelling with a head of its own, and captioning."""
 
 from typing import Literal, final
 
@@ -7,9 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from mmx.learn.passes import Passes
+from mmx.learn.outputs import Outputs
 from mmx.parts.batch import Batch
-from mmx.parts.loss import Mean
+from mmx.parts.loss import ItemLoss
 from toys.data import CODEBOOK, VOCABULARY
 from toys.towers import WIDTH, known
 
@@ -25,7 +25,7 @@ def labelled(labels: Tensor | None) -> Int[Tensor, ""]:
 
 
 @final
-class MaskedWords(Mean):
+class MaskedWords(ItemLoss):
     """MLM on one text view; the head only trains, so it lives here and not in the model."""
 
     def __init__(self, view: str) -> None:
@@ -35,8 +35,8 @@ class MaskedWords(Mean):
         self.head = nn.Linear(WIDTH, VOCABULARY)
 
     @override
-    def forward(self, passes: Passes) -> Tensor:
-        return row_sums(self.head(known(passes.text(self.view).tokens)), passes.words(self.view).labels)
+    def forward(self, outputs: Outputs) -> Tensor:
+        return row_sums(self.head(known(outputs.text(self.view).tokens)), outputs.words(self.view).labels)
 
     @override
     def count(self, batch: Batch) -> Tensor:
@@ -44,7 +44,7 @@ class MaskedWords(Mean):
 
 
 @final
-class MaskedPatches(Mean):
+class MaskedPatches(ItemLoss):
     """MIM on one image view: predict the codebook entry of each hidden patch."""
 
     def __init__(self, view: str) -> None:
@@ -54,8 +54,8 @@ class MaskedPatches(Mean):
         self.head = nn.Linear(WIDTH, CODEBOOK)
 
     @override
-    def forward(self, passes: Passes) -> Tensor:
-        return row_sums(self.head(known(passes.image(self.view).tokens)), passes.pixels(self.view).labels)
+    def forward(self, outputs: Outputs) -> Tensor:
+        return row_sums(self.head(known(outputs.image(self.view).tokens)), outputs.pixels(self.view).labels)
 
     @override
     def count(self, batch: Batch) -> Tensor:
@@ -63,7 +63,7 @@ class MaskedPatches(Mean):
 
 
 @final
-class MaskedTogether(Mean):
+class MaskedTogether(ItemLoss):
     """MMM on one side of a joint representation of two masked views (FLAVA)."""
 
     image_views = ("masked",)
@@ -75,11 +75,11 @@ class MaskedTogether(Mean):
         self.head = nn.Linear(WIDTH, CODEBOOK if side == "image" else VOCABULARY)
 
     @override
-    def forward(self, passes: Passes) -> Tensor:
-        joint = passes.joint("masked", "masked")
+    def forward(self, outputs: Outputs) -> Tensor:
+        joint = outputs.joint("masked", "masked")
         if self.side == "image":
-            return row_sums(self.head(known(joint.image)), passes.pixels("masked").labels)
-        return row_sums(self.head(known(joint.text)), passes.words("masked").labels)
+            return row_sums(self.head(known(joint.image)), outputs.pixels("masked").labels)
+        return row_sums(self.head(known(joint.text)), outputs.words("masked").labels)
 
     @override
     def count(self, batch: Batch) -> Tensor:
@@ -87,16 +87,16 @@ class MaskedTogether(Mean):
 
 
 @final
-class Captioning(Mean):
+class Captioning(ItemLoss):
     """LM over an image; the head is the fusion's, since captioning needs it after training."""
 
     image_views = ("clean",)
     text_views = ("clean",)
 
     @override
-    def forward(self, passes: Passes) -> Tensor:
-        tokens = known(passes.joint("clean", "clean", "decode").text)
-        return row_sums(passes.model.fusion.words(tokens), passes.words("clean").labels)
+    def forward(self, outputs: Outputs) -> Tensor:
+        tokens = known(outputs.joint("clean", "clean", "decode").text)
+        return row_sums(outputs.model.fusion.words(tokens), outputs.words("clean").labels)
 
     @override
     def count(self, batch: Batch) -> Tensor:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from mmx.learn.accumulate import Worker, accumulate
-from mmx.learn.group import Group
 from mmx.learn.objective import Objective
 from mmx.parts.batch import Batch
-from mmx.testing.layouts import Arrays, freeze_unreached, gradients, here, worker_for, world
+from mmx.parts.group import Group
+from mmx_kit.layouts import Arrays, freeze_unreached, gradients, here, worker_for, world
 from toys.systems import Build, batch_for
 
 

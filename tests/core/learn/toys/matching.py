@@ -8,14 +8,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from mmx.learn.passes import Passes
+from mmx.learn.outputs import Outputs
 from mmx.parts.batch import Batch
-from mmx.parts.loss import Mean
+from mmx.parts.loss import ItemLoss
 from toys.data import BLOCK
 
 
 @final
-class HardMatching(Mean):
+class HardMatching(ItemLoss):
     """ITM (BLIP): each pair, each image with a hard text, each text with a hard image.
 
     Negatives are drawn among blocks of ``block`` consecutive rows, which must lie within a micro-batch, by noise that
@@ -30,26 +30,26 @@ class HardMatching(Mean):
         self.block = block
 
     @override
-    def forward(self, passes: Passes) -> Float[Tensor, " b"]:
-        rows = torch.arange(len(passes.words("clean")))
-        allowed = self._allowed(passes.batch)
+    def forward(self, outputs: Outputs) -> Float[Tensor, " b"]:
+        rows = torch.arange(len(outputs.words("clean")))
+        allowed = self._allowed(outputs.batch)
         with torch.no_grad():
-            fusion = passes.model.fusion
-            logits = fusion.scale() * fusion.similarity(passes.image_embed("clean"), passes.text_embed("clean"))
-        sample, step = passes.batch.facts["id"], passes.batch.step
+            fusion = outputs.model.fusion
+            logits = fusion.scale() * fusion.similarity(outputs.image_embed("clean"), outputs.text_embed("clean"))
+        sample, step = outputs.batch.facts["id"], outputs.batch.step
         text = draw(logits, allowed, gumbel(sample.unsqueeze(1), sample, 2 * step))
         image = draw(logits.mT, allowed, gumbel(sample.unsqueeze(1), sample, 2 * step + 1))
         possible = allowed.any(1)
-        positive = self._cross_entropy(passes, rows, rows, 1)
-        negative = self._cross_entropy(passes, rows, text, 0) + self._cross_entropy(passes, image, rows, 0)
+        positive = self._cross_entropy(outputs, rows, rows, 1)
+        negative = self._cross_entropy(outputs, rows, text, 0) + self._cross_entropy(outputs, image, rows, 0)
         return positive + torch.where(possible, negative, 0)
 
     @override
     def count(self, batch: Batch) -> Int[Tensor, ""]:
         return len(batch.texts["clean"]) + 2 * self._allowed(batch).any(1).sum()
 
-    def _cross_entropy(self, passes: Passes, images: Tensor, texts: Tensor, label: int) -> Float[Tensor, " b"]:
-        logits = passes.model.fusion.match(passes.pairs("clean", "clean", images, texts).pooled)
+    def _cross_entropy(self, outputs: Outputs, images: Tensor, texts: Tensor, label: int) -> Float[Tensor, " b"]:
+        logits = outputs.model.fusion.match(outputs.pairs("clean", "clean", images, texts).pooled)
         return F.cross_entropy(logits, torch.full((len(texts),), label), reduction="none")
 
     def _allowed(self, batch: Batch) -> Bool[Tensor, "b b"]:

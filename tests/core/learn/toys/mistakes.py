@@ -1,7 +1,7 @@
 """Objectives with one thing changed: the mistakes that the tests must notice, and what they are compared with."""
 
-from mmx.learn.group import Group
 from mmx.learn.objective import Objective
+from mmx.parts.group import Group
 from toys.blip import CrossFusion
 from toys.clip import Contrastive
 from toys.declip import SimSiam
@@ -48,7 +48,7 @@ def simsiam_by_rank(group: Group) -> Objective:
 
 
 def matching_and_captions(group: Group) -> Objective:
-    """Return BLIP's two Mean losses; the first asks for features under ``no_grad``."""
+    """Return BLIP's two item losses; the first asks for features under ``no_grad``."""
     losses = {"itm": HardMatching(), "lm": Captioning()}
     return make_objective(make_model(CrossFusion(), cross=True), losses, group)
 

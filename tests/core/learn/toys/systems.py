@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from mmx.learn.group import Group
 from mmx.learn.model import Model
 from mmx.learn.objective import Objective
 from mmx.learn.teacher import Teacher
 from mmx.parts.batch import Batch
 from mmx.parts.fusion import Fusion
+from mmx.parts.group import Group
 from mmx.parts.loss import Loss
 from mmx.parts.transform import Preprocess
 from toys.blip import CrossFusion, MomentumContrastive

@@ -8,10 +8,10 @@ import torch
 import torch.distributed as dist
 
 from mmx.learn.accumulate import accumulate
-from mmx.learn.group import SoloGroup, TorchGroup
 from mmx.learn.objective import Objective
 from mmx.parts.batch import Batch
-from mmx.testing.layouts import (
+from mmx.parts.group import SoloGroup, TorchGroup
+from mmx_kit.layouts import (
     Alone,
     Arrays,
     Replicated,

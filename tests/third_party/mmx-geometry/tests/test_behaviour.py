@@ -12,12 +12,12 @@ from torch import Tensor
 
 import mmx_geometry
 from mmx.errors import RecipeError
-from mmx.learn.group import SoloGroup
+from mmx.learn.global_batch import GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.whole import Whole
-from mmx.parts.evaluator import Number, Result, Subject
+from mmx.parts.evaluator import EvalModel, Number, Result
+from mmx.parts.events import Run
+from mmx.parts.group import SoloGroup
 from mmx.parts.sizes import Sizes
-from mmx.run.events import Run
 from mmx_geometry.configs import ModalityGapConfig, UniformConfig
 from mmx_geometry.gap import ModalityGap
 from mmx_geometry.loss import Uniform
@@ -30,7 +30,7 @@ CROSS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
 def loss_of(images: Tensor, texts: Tensor, **options: Any) -> float:
     loss = Uniform(UniformConfig(name="uniform", **options), SIZES)
     features = {loss.image: images, loss.text: texts}
-    return float(loss(Whole(features, SoloGroup(), 0), NO_MODEL))
+    return float(loss(GlobalBatch(features, SoloGroup(), 0), NO_MODEL))
 
 
 def test_alignment_is_the_mean_squared_distance_of_pairs() -> None:
@@ -64,7 +64,7 @@ def test_the_gap_is_the_distance_of_the_centres() -> None:
     gap = ModalityGap(ModalityGapConfig(name="modality_gap"), cast(Any, ()))
     gap._pieces = lambda: iter([cast(Any, None)])
     gap._embed = lambda subject, piece: (images, texts)
-    result = gap.evaluate(cast(Subject, None))
+    result = gap.evaluate(cast(EvalModel, None))
     assert result.numbers["gap"].value == pytest.approx(math.sqrt(0.5))
     assert result.numbers[result.headline].value == pytest.approx(0.5)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmx.testing import Conformance, checks_of
+from mmx_kit import Conformance, checks_of
 
 
 @pytest.mark.parametrize("check", checks_of("mmx_geometry"), ids=str)

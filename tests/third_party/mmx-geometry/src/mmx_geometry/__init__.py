@@ -10,8 +10,8 @@ from mmx_geometry.configs import ModalityGapConfig, UniformConfig
 
 if TYPE_CHECKING:
     from mmx.parts.evaluator import Result
-    from mmx.registry import Registrar
-    from mmx.run.events import Run
+    from mmx.parts.events import Run
+    from mmx.plugin.registry import Registrar
 
 
 @mmx.hookimpl

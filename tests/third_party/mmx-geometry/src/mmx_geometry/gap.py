@@ -13,7 +13,7 @@ from mmx.data.pixels import preprocess
 from mmx.errors import DataError, RecipeError
 from mmx.parts.batch import Pixels
 from mmx.parts.dataset import BadSampleError, Dataset
-from mmx.parts.evaluator import Evaluator, Number, Result, Subject
+from mmx.parts.evaluator import EvalModel, Evaluator, Number, Result
 from mmx_geometry.configs import ModalityGapConfig
 
 
@@ -31,7 +31,7 @@ class ModalityGap(Evaluator):
         self.dataset = dataset
 
     @override
-    def evaluate(self, subject: Subject) -> Result:
+    def evaluate(self, subject: EvalModel) -> Result:
         pairs = [self._embed(subject, piece) for piece in self._pieces()]
         if not pairs:
             raise DataError("no sample of the dataset of 'modality_gap' has a picture and a caption")
@@ -63,7 +63,7 @@ class ModalityGap(Evaluator):
             yield piece
 
     def _embed(
-        self, subject: Subject, piece: list[tuple[Image.Image, str]]
+        self, subject: EvalModel, piece: list[tuple[Image.Image, str]]
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m d"]]:
         device = subject.model.mean.device
         pixels = torch.stack([preprocess(picture, subject.preprocess) for picture, _ in piece])

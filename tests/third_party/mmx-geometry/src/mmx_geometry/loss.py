@@ -8,15 +8,15 @@ from torch import Tensor
 from typing_extensions import override
 
 from mmx.errors import RecipeError
+from mmx.learn.global_batch import Feature, GlobalBatch
 from mmx.learn.model import Model
-from mmx.learn.whole import Pull, Whole
-from mmx.parts.loss import Compare
+from mmx.parts.loss import BatchLoss
 from mmx.parts.sizes import Sizes
 from mmx_geometry.configs import UniformConfig
 
 
 @final
-class Uniform(Compare):
+class Uniform(BatchLoss):
     """Alignment and uniformity of unit vectors (Wang and Isola 2020, arXiv:2005.10242, section 4.2).
 
     With images x, texts y, B rows over all ranks, t = ``sharpness`` and l = ``uniformity``::
@@ -29,22 +29,22 @@ class Uniform(Compare):
         super().__init__()
         self.image_views = (config.image,)
         self.text_views = (config.text,)
-        self.image = Pull("image.embed", config.image)
-        self.text = Pull("text.embed", config.text)
+        self.image = Feature("image.embed", config.image)
+        self.text = Feature("text.embed", config.text)
         self.uniformity = config.uniformity
         self.sharpness = config.sharpness
 
     @override
-    def pulls(self) -> tuple[Pull, ...]:
+    def features(self) -> tuple[Feature, ...]:
         return (self.image, self.text)
 
     @override
-    def forward(self, whole: Whole, model: Model) -> Float[Tensor, ""]:
+    def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]:
         alignment = (whole[self.image] - whole[self.text]).square().sum(dim=1).mean()
         spread = (self._spread(whole, self.image) + self._spread(whole, self.text)) / 2
         return alignment + self.uniformity * spread
 
-    def _spread(self, whole: Whole, pull: Pull) -> Float[Tensor, ""]:
+    def _spread(self, whole: GlobalBatch, pull: Feature) -> Float[Tensor, ""]:
         """Return U. A logarithm of a sum over ranks is no mean over ranks, so each rank computes all of it."""
         own, every = whole[pull], whole.all(pull)
         if len(every) < 2:

@@ -1,0 +1,1 @@
+"""Evaluators run, and what they found kept and shown."""

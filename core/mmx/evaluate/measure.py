@@ -1,0 +1,57 @@
+"""Running evaluators and keeping what they found."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import cast
+
+import torch
+
+from mmx.errors import CheckpointError
+from mmx.evaluate.results import write_result
+from mmx.learn.objective import Objective
+from mmx.learn.rng import RandomState
+from mmx.learn.teacher import Teacher
+from mmx.parts.evaluator import EvalModel, Evaluator, Result
+from mmx.parts.group import Group
+from mmx.runs.layout import RunFolder
+from mmx.runs.lines import JsonLines
+from mmx.train import build
+
+
+def eval_model_of(objective: Objective, read: build.Reading, group: Group) -> EvalModel:
+    """Return what is evaluated and saved: the averaged weights where the recipe asks for them, else the model's own."""
+    teacher = objective.teachers[build.EMA] if build.EMA in objective.teachers else None
+    model = objective.model if teacher is None else cast(Teacher, teacher).model
+    return EvalModel(model, read.tokenizer, read.preprocess, group)
+
+
+@torch.no_grad()
+def measure(evaluators: Mapping[str, Evaluator], subject: EvalModel) -> dict[str, Result]:
+    """Run evaluators. The model and the random state are left as they were."""
+    device = subject.model.mean.device
+    state, training = RandomState.capture(device), subject.model.training
+    subject.model.eval()
+    try:
+        return {name: evaluator.evaluate(subject) for name, evaluator in evaluators.items()}
+    finally:
+        subject.model.train(training)
+        state.restore(device)
+
+
+def keep(results: Mapping[str, Result], folder: RunFolder, step: int, metrics: JsonLines) -> None:
+    """Keep what evaluators found in the run folder.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    for name, result in results.items():
+        try:
+            write_result(folder.evaluations / f"step-{step:08d}", name, result)
+        except OSError as error:
+            raise CheckpointError(
+                f"the evaluation of step {step} cannot be written: {error}; mend this, then resume"
+            ) from error
+        numbers = {number: asdict(value) for number, value in result.numbers.items()}
+        metrics.append(
+            {"kind": "evaluation", "step": step, "evaluator": name, "headline": result.headline, "numbers": numbers}
+        )

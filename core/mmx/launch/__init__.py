@@ -1,0 +1,1 @@
+"""The processes of a job: ranks, signals, and how each ends."""

@@ -1,0 +1,151 @@
+"""The folder ``model/``: weights and everything needed to use them, loadable alone."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, final
+
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from mmx.checkpoint.atomic import write_bytes
+from mmx.checkpoint.state import load_weights
+from mmx.config import EncoderConfig, PartConfig
+from mmx.errors import CheckpointError
+from mmx.models.inputs import pixel_rows, strings
+from mmx.parts.batch import Pixels
+from mmx.parts.evaluator import EvalModel
+from mmx.plugin.registry import Registries
+from mmx.recipe.schema import PreprocessTable, Recipe
+from mmx.train import build
+
+FORMAT: Final = 1
+_TABLES: Final = ("image_encoder", "text_encoder", "fusion", "tokenizer", "preprocess")
+
+
+@final
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained model with its tokenizer and preprocessing, ready to embed pictures and texts."""
+
+    subject: EvalModel
+    tables: Mapping[str, Any] = field(repr=False)
+    """The recipe's tables the model was built from."""
+
+    @torch.no_grad()
+    def embed_images(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """Return unit-length embeddings ``b d`` of pictures of any size and mode; ``0 d`` of an empty list.
+
+        Raises:
+            DataError: it is not a list of PIL images, or one of them cannot be read; the message says which.
+        """
+        rows = pixel_rows(pictures, self.subject.preprocess)
+        if not rows:
+            return self.embed_images([Image.new("RGB", (1, 1))])[:0]
+        device = self.subject.model.mean.device
+        return self.subject.model.embed_image(Pixels(torch.stack(rows).to(device)))
+
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return unit-length embeddings ``b d`` of texts; ``0 d`` of an empty list.
+
+        Raises:
+            DataError: it is not a list of strings; the message says what it is.
+        """
+        words = strings(texts)
+        if not words:
+            return self.embed_texts([""])[:0]
+        return self.subject.model.embed_text(self.subject.tokenizer(words).to(self.subject.model.mean.device))
+
+
+def save_bundle(folder: Path, recipe: Recipe, weights: Mapping[str, Tensor], step: int) -> None:
+    """Write ``model.safetensors`` and ``model.json``, each under a temporary name first.
+
+    Raises:
+        CheckpointError: they cannot be written.
+    """
+    resolved = recipe.resolved()
+    data = save_tensors({k: v.detach().cpu().contiguous().clone() for k, v in weights.items()})
+    facts = {"format": FORMAT, "step": step, "sha256": hashlib.sha256(data).hexdigest()}
+    description = {**facts, **{name: resolved[name] for name in _TABLES}}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / "model.safetensors", data)
+        write_bytes(folder / "model.json", (json.dumps(description, indent=2) + "\n").encode())
+    except OSError as error:
+        raise CheckpointError(
+            f"the model cannot be written to {folder}: {error.strerror}; mend this, then resume"
+        ) from error
+
+
+def load_bundle(folder: Path, registries: Registries, device: torch.device) -> LoadedModel:
+    """Load a model folder.
+
+    Raises:
+        CheckpointError: it is not one, is of a newer format, or its weights do not fit its description.
+    """
+    try:
+        tables = json.loads((folder / "model.json").read_bytes())
+        data = (folder / "model.safetensors").read_bytes()
+        weights = load_tensors(data)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} is not a model folder (model.json and model.safetensors): {error}") from error
+    if not isinstance(tables, dict):
+        raise CheckpointError(f"{folder / 'model.json'} does not describe a model: it is not a JSON object")
+    if tables.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{folder / 'model.json'} has format {tables.get('format')}; this mmx reads format {FORMAT}"
+        )
+    if tables.get("sha256") != hashlib.sha256(data).hexdigest():
+        raise CheckpointError(
+            f"{folder / 'model.safetensors'} was changed: it is not the file that model.json describes"
+        )
+    return _assemble(_parts(tables, registries, folder), tables, registries, weights, device)
+
+
+def loaded_from(
+    recipe: Recipe, registries: Registries, weights: Mapping[str, Tensor], device: torch.device
+) -> LoadedModel:
+    """Build the model of a recipe with these weights."""
+    return _assemble(recipe, recipe.resolved(), registries, weights, device)
+
+
+def _assemble(
+    parts: build.ModelParts,
+    tables: Mapping[str, Any],
+    registries: Registries,
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+) -> LoadedModel:
+    read = build.reading(parts, registries)
+    model, _ = build.model_of(parts, registries, read)
+    load_weights(model, weights)
+    return LoadedModel(EvalModel(model.to(device).eval(), read.tokenizer, read.preprocess), tables)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    image_encoder: EncoderConfig
+    text_encoder: EncoderConfig
+    fusion: PartConfig
+    tokenizer: PartConfig
+    preprocess: PreprocessTable
+
+
+def _parts(tables: Mapping[str, Any], registries: Registries, folder: Path) -> _Parts:
+    def config(kind: str) -> Any:
+        text = json.dumps(tables[kind])
+        return registries[kind][tables[kind]["name"]].config.model_validate_json(text)
+
+    try:
+        kinds = {kind: config(kind) for kind in ("image_encoder", "text_encoder", "fusion", "tokenizer")}
+        return _Parts(**kinds, preprocess=PreprocessTable.model_validate_json(json.dumps(tables["preprocess"])))
+    except (KeyError, TypeError, ValidationError) as error:
+        raise CheckpointError(f"{folder / 'model.json'} does not describe a model: {error}") from error

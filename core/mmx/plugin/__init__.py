@@ -1,0 +1,1 @@
+"""Plugins: kinds of parts, registries, entry points and hooks."""

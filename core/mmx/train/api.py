@@ -1,0 +1,246 @@
+"""Running and evaluating from Python and from the command line."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from mmx.checkpoint.read import CheckpointData, read_checkpoint
+from mmx.config import TrackerConfig
+from mmx.errors import CheckpointError, DataError, MmxError, RecipeError
+from mmx.evaluate.measure import keep, measure
+from mmx.evaluate.rows import number_rows
+from mmx.launch.rank import find
+from mmx.models.bundle import LoadedModel, load_bundle, loaded_from
+from mmx.parts.engine import Engine
+from mmx.parts.evaluator import Result
+from mmx.parts.events import Run
+from mmx.parts.tracker import Tracker
+from mmx.plugin.manager import Plugins
+from mmx.recipe.schema import Recipe
+from mmx.runs.find import no_model
+from mmx.runs.folder import open_run
+from mmx.runs.layout import RunFolder
+from mmx.train import build
+from mmx.train.dry import dry_run
+from mmx.train.findings import located
+from mmx.train.prepare import Prepared, new_folder
+from mmx.train.request import EvalRequest, RunResult
+from mmx.train.resume import goes_on, has_finished, nothing_left, refuse_fewer, rewind, store_of
+from mmx.train.session import Built, Session, build_run, freeze_unreached
+from mmx.train.sync import agree_on, on_main
+
+Say = Callable[[str], None]
+
+
+def run(prepared: Prepared, say: Say) -> RunResult:
+    """Train in this process, which may be one of several; with ``dry_run`` only say what training would need.
+
+    Raises:
+        MmxError: the run could not start or could not go on; what was reached is in its folder.
+    """
+    recipe, plugins, request = prepared.recipe, prepared.plugins, prepared.request
+    trackers = recipe.trackers if find(os.environ).rank == 0 else {}
+    # First, since a tracker may lack its package: then nothing has been built or written yet.
+    with _watched(trackers, plugins, request.quiet, say):
+        alone = recipe.model_copy(update={"parallel": recipe.parallel.alone()}) if request.dry_run else recipe
+        try:
+            engine = build.engine_of(alone, plugins.registries)
+        except RecipeError as error:
+            raise located(error, recipe) from error
+        try:
+            result = _run(engine, prepared, say)
+        except BaseException:
+            if engine.processes == 1:  # else the others may not be here to say goodbye
+                engine.close()
+            raise
+        engine.close()
+        return result
+
+
+def _run(engine: Engine, prepared: Prepared, say: Say) -> RunResult:
+    built = _built(engine, prepared, say)
+    if prepared.request.dry_run:
+        return dry_run(built, prepared, say)
+    folders: list[RunFolder] = []
+    with ExitStack() as stack:
+
+        def opened() -> None:
+            folders.append(prepared.folder or new_folder(prepared))
+            stack.enter_context(folders[0].lock())
+
+        on_main(engine, opened)
+        return _train(built, folders[0] if folders else None, prepared, say)
+
+
+def _built(engine: Engine, prepared: Prepared, say: Say) -> Built:
+    error: MmxError | None = None
+    built: Built | None = None
+    try:
+        built = build_run(prepared.recipe, prepared.plugins, engine)
+    except (RecipeError, DataError) as found:
+        error = located(found, prepared.recipe)
+        error.__cause__ = found
+    agree_on(engine, error)
+    assert built is not None
+    if engine.processes > 1:
+        say(engine.describe())
+        freeze_unreached(built, say)
+    return built
+
+
+def _train(built: Built, folder: RunFolder | None, prepared: Prepared, say: Say) -> RunResult:
+    engine = built.engine
+    before = _Before()
+    if prepared.folder is not None:
+        on_main(engine, lambda: _look_back(built, prepared, say, before))
+    path, done = engine.everyone((None if before.found is None else before.found.path, before.done))[0]
+    if done is not None:
+        return RunResult(0, done)
+    found = None if path is None else _read(engine, path, before.found)
+    session = Session(built, folder, prepared.plugins, say, prepared.request.argv)
+    outcome = session.run(found)
+    path = Path() if folder is None else folder.path
+    return RunResult(outcome.exit_code, {"run": str(path), **asdict(outcome), **plain(session.results)})
+
+
+@dataclass
+class _Before:
+    """What is known of the run that goes on."""
+
+    found: CheckpointData | None = None
+    done: dict[str, Any] | None = None
+    """What to answer where nothing is left to do."""
+
+
+def _look_back(built: Built, prepared: Prepared, say: Say, before: _Before) -> None:
+    folder = prepared.folder
+    assert folder is not None
+    found = store_of(folder, prepared.recipe).latest(say)
+    if found is not None and has_finished(folder, found, say):
+        step, steps = found.manifest.step, built.plan.steps
+        if step >= steps:
+            say(nothing_left(folder, step))
+            before.done = {"run": str(folder.path), "status": "finished", "step": step}
+            return
+        say(goes_on(folder, step, steps, built.plan.schedule.at(step)))
+    refuse_fewer(folder, 0 if found is None else found.manifest.step, built.plan.steps)
+    rewind(folder, prepared.recipe, found, say)
+    before.found = found
+
+
+def _read(engine: Engine, path: Path, found: CheckpointData | None) -> CheckpointData | None:
+    """Return the checkpoint that the main process chose and has read; the others read it now."""
+    error: MmxError | None = None
+    try:
+        found = found or read_checkpoint(path)
+    except MmxError as problem:
+        error = problem
+    agree_on(engine, error)
+    return found
+
+
+def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Say) -> RunResult:
+    """Run the evaluators of a recipe on the model of a run, and bring its report up to date.
+
+    Raises:
+        CheckpointError: the run has no model yet, or is being written.
+        RecipeError: the recipe has no evaluator.
+    """
+    if not recipe.evaluators:
+        raise RecipeError(_no_evaluator(request.run, plugins))
+    folder = open_run(request.run)
+    with folder.lock(), _watched(recipe.trackers, plugins, request.quiet, say):
+        device = _device(recipe)
+        loaded, step = model_of_run(folder, recipe, plugins, device, say)
+        results = measure(build.evaluators_of(recipe, plugins.registries), loaded.subject)
+        keep(results, folder, step, folder.metrics())
+        total, trained = build.parameters_of(loaded.subject.model)
+        seen = Run(folder.path.name, folder.path, recipe.resolved(), step, step, total, trained, 0, f"{device}")
+        plugins.evaluation_end(seen, step, results)
+    width = shutil.get_terminal_size().columns
+    for name, result in results.items():
+        say("\n".join(number_rows(name, result, width)))
+    return RunResult(0, {"run": str(folder.path), "step": step, **plain(results)})
+
+
+def _device(recipe: Recipe) -> torch.device:
+    """Return where to evaluate: in one process, whatever the engine that the run was trained with."""
+    wanted = getattr(recipe.parallel, "device", "auto")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def model_of_run(
+    folder: RunFolder, recipe: Recipe, plugins: Plugins, device: torch.device, say: Say
+) -> tuple[LoadedModel, int]:
+    """Load a run's model: the finished one, else that of its newest good checkpoint."""
+    if (folder.model / "model.json").is_file():
+        loaded = load_bundle(folder.model, plugins.registries, device)
+        return loaded, int(loaded.tables["step"])
+    found = store_of(folder, recipe).latest(say)
+    if found is None:
+        raise CheckpointError(f"{folder.path} has no checkpoint yet; train first: mmx run --resume {folder.path}")
+    say(f"the run has not finished; using {found.path.name}")
+    return loaded_from(recipe, plugins.registries, _weights(found, recipe), device), found.manifest.step
+
+
+def _no_evaluator(run: Path, plugins: Plugins) -> str:
+    known = plugins.registries["evaluator"].names()
+    shown = f" (known: {', '.join(known)})" if known else ""
+    return (
+        f"the recipe of {run} has no evaluator{shown}; give one with its options:\n"
+        f"  mmx eval {shlex.quote(str(run))} --set 'evaluators.NAME.name=\"{next(iter(known), '...')}\"' --set ...\n"
+        "or add a table [evaluators.NAME] to the recipe of the next run\n"
+        "help: mmx recipe schema evaluators"
+    )
+
+
+def load_model(path: Path, plugins: Plugins, device: torch.device) -> LoadedModel:
+    """Load a model from a run's folder or from a model folder.
+
+    Raises:
+        CheckpointError: there is none; the message says what was looked for, and which runs there are.
+    """
+    for folder in (path / "model", path):
+        if (folder / "model.json").is_file():
+            return load_bundle(folder, plugins.registries, device)
+    raise CheckpointError(no_model(path))
+
+
+def plain(results: dict[str, Result]) -> dict[str, Any]:
+    """Return the numbers of results as plain JSON values."""
+    numbers = {name: {k: asdict(v) for k, v in result.numbers.items()} for name, result in results.items()}
+    return {"evaluations": numbers}
+
+
+def _weights(found: CheckpointData, recipe: Recipe) -> dict[str, torch.Tensor]:
+    if recipe.train.ema is None:
+        return found.tensors["model"]
+    prefix = f"teachers.{build.EMA}.model."
+    return {k.removeprefix(prefix): v for k, v in found.tensors["objective"].items() if k.startswith(prefix)}
+
+
+@contextmanager
+def _watched(trackers: Mapping[str, TrackerConfig], plugins: Plugins, quiet: bool, say: Say) -> Generator[None]:
+    """Register trackers for this run only."""
+    added: list[tuple[str, Tracker]] = []
+    for name, config in trackers.items():
+        if config.enabled and not (quiet and config.speaks):
+            tracker = cast(Tracker, build.part(plugins.registries, "tracker", config))
+            plugins.add(tracker, f"tracker {name}")
+            added.append((f"tracker {name}", tracker))
+    try:
+        yield
+    finally:
+        for name, tracker in added:
+            plugins.remove(name)
+            try:
+                tracker.close()
+            except (Exception, SystemExit) as error:
+                say(f"{name}: it could not be closed, which is ignored: {type(error).__name__}: {error}")

@@ -1,0 +1,329 @@
+"""From a recipe to objects: each part from its config class, sizes flowing from tower to fusion to loss."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
+
+import torch
+from torch import nn
+
+from mmx.config import DatasetConfig, EncoderConfig, EvaluatorConfig, LossConfig, PartConfig, TransformConfig
+from mmx.data.keep import kept
+from mmx.data.mixture import Mixture
+from mmx.data.order import Order, Source
+from mmx.data.views import ImageView, Reader, TextView, needed
+from mmx.errors import DataError, MmxError, PluginError, RecipeError
+from mmx.learn.accumulate import inexact
+from mmx.learn.model import Model
+from mmx.learn.norm import group_batch_norms
+from mmx.learn.objective import Objective
+from mmx.learn.optim import Schedule
+from mmx.learn.teacher import Teacher
+from mmx.parts.dataset import Dataset
+from mmx.parts.encoder import ImageEncoder, TextEncoder
+from mmx.parts.engine import Engine
+from mmx.parts.evaluator import Evaluator
+from mmx.parts.group import Group, SoloGroup
+from mmx.parts.loss import Loss
+from mmx.parts.sizes import Sizes
+from mmx.parts.tokenizer import Tokenizer
+from mmx.parts.transform import Preprocess
+from mmx.plugin.registry import Registries
+from mmx.recipe.schema import PreprocessTable, Recipe
+from mmx.wording import counted
+
+EMA = "ema"
+"""The teacher that ``train.ema`` makes; evaluation uses it where it is there."""
+
+
+class ModelParts(Protocol):
+    """The tables of a recipe that describe the model."""
+
+    @property
+    def image_encoder(self) -> EncoderConfig:
+        """The image tower."""
+        ...
+
+    @property
+    def text_encoder(self) -> EncoderConfig:
+        """The text tower."""
+        ...
+
+    @property
+    def fusion(self) -> PartConfig:
+        """The fusion strategy."""
+        ...
+
+    @property
+    def tokenizer(self) -> PartConfig:
+        """The tokenizer."""
+        ...
+
+    @property
+    def preprocess(self) -> PreprocessTable:
+        """How pictures become pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What turns pictures and texts into the model's input."""
+
+    tokenizer: Tokenizer
+    preprocess: Preprocess
+
+
+def part(registries: Registries, kind: str, config: PartConfig, *needs: Any) -> Any:
+    """Build one part as ``Class(config, *needs)``.
+
+    Raises:
+        PluginError: it cannot be imported, or its constructor fails with an error that is not meant for users.
+    """
+    entry = registries[kind][config.name]
+    try:
+        return entry.load()(config, *needs)
+    except (MmxError, KeyboardInterrupt):
+        raise
+    except ValueError as error:
+        raise RecipeError(f"{kind} '{config.name}': {error}") from error
+    except Exception as error:
+        raise PluginError(f"{entry.describe()} cannot be built: {type(error).__name__}: {error}") from error
+
+
+def reading(recipe: ModelParts, registries: Registries) -> Reading:
+    """Build the tokenizer and the preprocessing."""
+    table = recipe.preprocess
+    return Reading(
+        cast(Tokenizer, part(registries, "tokenizer", recipe.tokenizer)),
+        Preprocess(size=table.size, mean=table.mean, std=table.std, resize=table.resize),
+    )
+
+
+def model_of(recipe: ModelParts, registries: Registries, read: Reading) -> tuple[Model, Sizes]:
+    """Build the model on torch's default device, with the sizes that losses need."""
+    sizes = sizes_of(read)
+    image, text = image_encoder_of(recipe, registries, sizes), text_encoder_of(recipe, registries, sizes)
+    return joined(recipe, registries, read, image, text)
+
+
+def sizes_of(read: Reading) -> Sizes:
+    """Return the sizes that are known before there is an encoder."""
+    tokens = read.tokenizer
+    return Sizes(read.preprocess.size, tokens.vocabulary, tokens.context, tokens.pad, tokens.start, tokens.end)
+
+
+def image_encoder_of(recipe: ModelParts, registries: Registries, sizes: Sizes) -> ImageEncoder:
+    """Build the image tower."""
+    return cast(ImageEncoder, part(registries, "image_encoder", recipe.image_encoder, sizes))
+
+
+def text_encoder_of(recipe: ModelParts, registries: Registries, sizes: Sizes) -> TextEncoder:
+    """Build the text tower."""
+    return cast(TextEncoder, part(registries, "text_encoder", recipe.text_encoder, sizes))
+
+
+def joined(
+    recipe: ModelParts, registries: Registries, read: Reading, image: ImageEncoder, text: TextEncoder
+) -> tuple[Model, Sizes]:
+    """Join two towers into a model, and freeze what the recipe does not train."""
+    sizes = replace(sizes_of(read), image_width=image.width, text_width=text.width)
+    fusion = part(registries, "fusion", recipe.fusion, sizes)
+    model = Model(image, text, fusion, read.preprocess)
+    for name, config in (("image_encoder", recipe.image_encoder), ("text_encoder", recipe.text_encoder)):
+        _freeze(model, getattr(model, name), config, name)
+    return model, replace(sizes, embed=fusion.width)
+
+
+def _freeze(model: Model, tower: Any, config: EncoderConfig, name: str) -> None:
+    blocks = cast("list[nn.Module]", tower.blocks())
+    if config.train == "frozen":
+        model.freeze([tower])
+    elif config.train.startswith("last:"):
+        last = int(config.train.removeprefix("last:"))
+        if last > len(blocks):
+            raise RecipeError(f'{name}.train = "{config.train}", but the tower has {len(blocks)} blocks; use "full"')
+        model.freeze(blocks[: len(blocks) - last])
+
+
+def objective_of(recipe: Recipe, registries: Registries, model: Model, sizes: Sizes, group: Group) -> Objective:
+    """Build losses and teachers around a model.
+
+    Raises:
+        RecipeError: a loss reads a teacher that is not declared, or nothing would be trained.
+    """
+    losses = {name: loss_of(config, registries, sizes) for name, config in recipe.losses.items()}
+    for name, loss in losses.items():
+        missing = set(loss.teachers) - set(recipe.teachers)
+        if missing:
+            raise RecipeError(f"losses.{name} learns from the teacher '{min(missing)}': add [teachers.{min(missing)}]")
+    teachers = {name: Teacher(model, table.decay) for name, table in recipe.teachers.items()}
+    if recipe.train.ema is not None:
+        teachers[EMA] = Teacher(model, recipe.train.ema, warm=True)
+    weights = {name: config.weight for name, config in recipe.losses.items()}
+    objective = Objective(model, losses, weights, teachers, group)
+    if not any(p.requires_grad for p in objective.parameters()):
+        raise RecipeError("nothing is trained: every tower is frozen and no other part has parameters")
+    return objective
+
+
+def refuse_division(recipe: Recipe, registries: Registries) -> None:
+    """Check, on shapes alone, that the parts can be divided as the engine's options say.
+
+    Raises:
+        RecipeError: they cannot, or do not fit together.
+    """
+    read = reading(recipe, registries)
+    with meta():
+        model, sizes = model_of(recipe, registries, read)
+        objective = objective_of(recipe, registries, model, sizes, SoloGroup())
+    recipe.parallel.refuse(objective)
+
+
+def refuse_unequal(recipe: Recipe, engine: Engine) -> None:
+    """Check that the ranks can have equally many rows.
+
+    Raises:
+        RecipeError: they cannot; the message has the nearest batch.
+    """
+    pieces = engine.group.size * recipe.train.micro_batches
+    batch = recipe.data.batch
+    if batch % pieces:
+        raise RecipeError(
+            f"data.batch = {batch} does not divide into {engine.group.size} data-parallel ranks x train.micro_batches = "
+            f"{recipe.train.micro_batches}; the nearest that does: data.batch = {max(1, round(batch / pieces)) * pieces}"
+        )
+
+
+def divide_norms(objective: Objective, group: Group, micro_batches: int) -> None:
+    """Let BatchNorm see the rows of all ranks, where there are several.
+
+    Raises:
+        RecipeError: it would have to see those of all micro-batches too, which it cannot.
+    """
+    if group.size > 1 and micro_batches == 1:
+        group_batch_norms(objective, group)
+    why = inexact(objective, micro_batches)
+    if why is not None:
+        raise RecipeError(f"train.micro_batches = {micro_batches}: {why}")
+
+
+def loss_of(config: LossConfig, registries: Registries, sizes: Sizes) -> Loss:
+    """Build one loss."""
+    return cast(Loss, part(registries, "loss", config, sizes))
+
+
+def reader_of(recipe: Recipe, registries: Registries, objective: Objective, read: Reading, dataset: Dataset) -> Reader:
+    """Build the views that the losses read, and those they are made from."""
+    wanted_images, wanted_texts = objective.views()
+    images = _views(registries, "image_transform", recipe.data.images, wanted_images, read.preprocess, "data.images")
+    texts = _views(registries, "text_transform", recipe.data.texts, wanted_texts, read.tokenizer, "data.texts")
+    return Reader(
+        dataset,
+        {name: ImageView(transform, of) for name, (transform, of) in images.items()},
+        {name: TextView(transform, of) for name, (transform, of) in texts.items()},
+        recipe.seed,
+    )
+
+
+def _views(
+    registries: Registries,
+    kind: str,
+    configs: Mapping[str, TransformConfig],
+    wanted: set[str],
+    need: object,
+    table: str,
+) -> dict[str, tuple[Any, str | None]]:
+    order = needed(wanted, {name: config.of for name, config in configs.items()}, table)
+    return {name: (part(registries, kind, configs[name], need), configs[name].of) for name in order}
+
+
+def dataset_of(key: str, config: DatasetConfig, registries: Registries) -> Dataset:
+    """Build a dataset with its filters; ``key`` is its table in the recipe.
+
+    Raises:
+        DataError: it cannot be read, or the filters leave nothing of it.
+    """
+    dataset = cast(Dataset, part(registries, "dataset", config))
+    try:
+        return kept(dataset, config.keep)
+    except (DataError, RecipeError) as error:
+        raise type(error)(f"{key}: {error}") from error
+
+
+def training_of(recipe: Recipe, registries: Registries) -> tuple[Dataset, Order]:
+    """Build what is trained on, and the order in which it is.
+
+    Raises:
+        RecipeError: the recipe leaves it to whoever runs it, and it was not given.
+        DataError: it cannot be read, or has fewer samples than a batch.
+    """
+    data = recipe.data
+    if not data.given():
+        raise RecipeError("data.train is not given: add the table [data.train]")
+    parts = {
+        key.removeprefix("sources."): dataset_of(f"data.{key}", config, registries)
+        for key, config in data.given().items()
+    }
+    mixed = bool(data.sources)
+    weights = None if data.mix is None else data.mix.weights
+    amounts = weights or (data.mix and data.mix.repeat) or {}
+    sources = [Source(one.runs(), amounts.get(name, 1.0), name if mixed else "") for name, one in parts.items()]
+    order = Order(sources, data.batch, recipe.seed, data.window, weighted=weights is not None)
+    return (Mixture(parts) if mixed else parts["train"]), order
+
+
+def evaluators_of(recipe: Recipe, registries: Registries) -> dict[str, Evaluator]:
+    """Build the evaluators, each with its own dataset."""
+    found: dict[str, Evaluator] = {}
+    for name, config in recipe.evaluators.items():
+        data = (
+            None
+            if config.data is None
+            else dataset_of(f"evaluators.{name}.data", cast(DatasetConfig, config.data), registries)
+        )
+        found[name] = evaluator_of(config, registries, data)
+    return found
+
+
+def evaluator_of(config: EvaluatorConfig, registries: Registries, data: Dataset | None) -> Evaluator:
+    """Build one evaluator on its dataset."""
+    return cast(Evaluator, part(registries, "evaluator", config, data))
+
+
+def engine_of(recipe: Recipe, registries: Registries) -> Engine:
+    """Build the engine."""
+    return cast(Engine, part(registries, "engine", recipe.parallel))
+
+
+def steps_of(recipe: Recipe, order: Order) -> int:
+    """Return the steps of the run, given in the recipe as steps or as epochs."""
+    if recipe.train.steps is not None:
+        return recipe.train.steps
+    return max(1, round(cast(float, recipe.train.epochs) * order.per_epoch))
+
+
+def schedule_of(recipe: Recipe, steps: int) -> Schedule:
+    """Return the learning rate of each step.
+
+    Raises:
+        RecipeError: the warm-up is longer than the run.
+    """
+    table = recipe.optim
+    warmup = table.warmup if isinstance(table.warmup, int) else round(table.warmup * steps)
+    if warmup > steps:
+        raise RecipeError(
+            f"optim.warmup = {warmup} is more than the {counted(steps, 'step')} of the run, so that its learning rate "
+            f"would never be reached; use a share of all steps, such as 0.1, or at most {steps}"
+        )
+    return Schedule(table.lr, table.min_lr, warmup, steps, table.schedule)
+
+
+def parameters_of(module: nn.Module) -> tuple[int, int]:
+    """Return the number of parameters, and of those trained."""
+    sizes = [(p.numel(), p.requires_grad) for p in module.parameters()]
+    return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
+
+
+def meta() -> torch.device:
+    """Return the device on which parameters have shapes and no memory."""
+    return torch.device("meta")

@@ -1,0 +1,286 @@
+"""The training loop. With objective.py, batch.py and one plugin, this is what there is to read (docs/walk.md)."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor
+
+from mmx.data.budget import Budget, named
+from mmx.data.loader import stream
+from mmx.data.order import Order
+from mmx.data.views import Reader, StepData
+from mmx.errors import DataError, MmxError, TrainingError
+from mmx.launch.signals import EXIT_CODES, TIME_LIMIT, Stop, Stopping, StopRequests
+from mmx.learn.objective import Objective
+from mmx.learn.optim import Schedule
+from mmx.parts.engine import Engine
+from mmx.parts.events import Step
+from mmx.recipe.schema import Recipe
+from mmx.train.clock import Clock
+from mmx.train.sync import GlobalStep, LocalStep, agree_on, sync_step
+from mmx.train.tally import Tally
+
+_NAMED: Final = 16
+"""Keys of a batch that an error names."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the loop needs, built and in place."""
+
+    recipe: Recipe
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    engine: Engine
+    reader: Reader
+    order: Order
+    steps: int
+    start: int
+    spent: float
+    """Seconds of training before this start."""
+    skipped: int
+    """Bad samples before this start."""
+    skipped_in_epoch: int
+    """Those of the epoch that this start is in."""
+    counted: Mapping[str, Sequence[int]]
+    """Samples by source between the last record and this start."""
+    parameters: int
+    """Of the model."""
+    trainable: int
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What the loop calls when something has happened; it knows nothing of files or plugins."""
+
+    record: Callable[[Step, bool], None]
+    """A step's numbers are due; whether they are kept, or only shown."""
+    evaluate: Callable[[int, bool], float | None]
+    """Evaluate what is due after a step (or at the end) and return the headline number, if there is one."""
+    save: Callable[[int, Mapping[str, Any], float | None], None]
+    """Save a checkpoint: step, values to go on with, headline."""
+    say: Callable[[str], None]
+    taken: Callable[..., None]
+    """A step was taken; the arguments are those of ``RunRecorder.take``."""
+
+
+@final
+class Loop:
+    """Runs the steps of a plan, from where it starts to its end or until it is asked to stop."""
+
+    def __init__(self, plan: Plan, moments: Callbacks, stops: StopRequests) -> None:
+        self.plan = plan
+        self.moments = moments
+        self.step = plan.start
+        self._stops = stops
+        self._clock = Clock(plan.spent)
+        self._saved = plan.start
+        self._saved_at = self._clock.seconds
+        epoch, _ = plan.order.place(max(0, plan.start - 1))
+        share, samples = plan.recipe.data.bad_samples, plan.order.samples
+        self._budget = Budget(share, samples, moments.say, epoch, plan.skipped, plan.skipped_in_epoch)
+        self._tally = Tally(list(plan.recipe.data.sources), plan.counted)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the run so far."""
+        return self._clock.seconds
+
+    def run(self) -> Stop | None:
+        """Train. Returns None when all steps were taken.
+
+        Raises:
+            TrainingError: the loss or the gradient is not finite; the update was not made.
+            DataError: too many samples are bad.
+        """
+        plan = self.plan
+        plan.objective.train()
+        pin, group = plan.engine.device.type == "cuda", plan.engine.group
+        table = plan.recipe.data
+        data = stream(
+            plan.reader,
+            plan.order,
+            plan.start,
+            plan.steps,
+            table.workers,
+            pin,
+            rank=group.rank,
+            ranks=group.size,
+            timeout=table.worker_timeout,
+        )
+        stop = self._why_stop() if self._alone else None
+        with closing(data):
+            while self.step < plan.steps and stop is None:
+                met = self._met_and_taken(data)
+                with self._clock.aside():
+                    # Others are asked before the next step: they may not have been told to stop yet.
+                    stop = self._look_and_save(met.stop or (self._why_stop() if self._alone else None), met.due)
+        return stop
+
+    @property
+    def _alone(self) -> bool:
+        return self.plan.engine.processes == 1
+
+    def _met_and_taken(self, data: Iterator[StepData]) -> GlobalStep:
+        """Take a step, if there is one to take; where the data cannot be read any more, what was reached is saved."""
+        try:
+            met = sync_step(self.plan.engine, self._next(data))
+            if met.loaded is not None:
+                self._take(met)
+        except DataError:  # every process has it
+            if self.step > self._saved:
+                self._save(None)
+            raise
+        return met
+
+    def _next(self, data: Iterator[StepData]) -> LocalStep:
+        """Wait for the samples of the next step, or for a request to stop."""
+        row, loaded, error = self.plan.engine.group.rank, None, None
+        try:
+            with self._clock.waiting(), self._stops.at_once():
+                loaded = next(data)
+        except Stopping:
+            pass
+        except MmxError as found:
+            error = found
+        asked = loaded is None or not self._alone
+        return LocalStep(row, loaded, self._why_stop() if asked else None, self._due(self.step + 1), error)
+
+    def _take(self, met: GlobalStep) -> None:
+        """Take one step: gradients, update, clamp, teachers, queues, ledger."""
+        plan, step, loaded = self.plan, self.step, met.loaded
+        assert loaded is not None
+        epoch, first = plan.order.place(step)
+        self._budget.spend(met.bad, epoch, first + plan.order.batch)
+        if len(loaded.batch.keys) < plan.recipe.train.micro_batches:
+            self._budget.undo()
+            raise DataError(
+                f"step {step + 1} has {len(met.bad)} bad samples and too few good ones to train on. "
+                f"Among them: {named(met.bad)}. Mend the data"
+            )
+        batch = replace(loaded.batch, step=step).to(plan.engine.device)
+        rate = plan.schedule.at(step)
+        for group in plan.optimizer.param_groups:
+            group["lr"] = rate
+        plan.engine.backward(batch, plan.recipe.train.micro_batches)
+        loss, parts = self._losses()
+        self._refuse(loss, self._worst(parts), met.keys)
+        norm = plan.engine.clip(plan.recipe.optim.clip)
+        if not plan.engine.scaled:
+            self._refuse(norm, "gradient norm", met.keys)
+        if plan.engine.step():
+            plan.objective.after_step(batch)
+        self.step += 1
+        self._clock.step(len(met.keys), loaded.seconds)
+        self._tally.step(met.keys, met.bad)
+        self.moments.taken(self.step, epoch, first, plan.order.batch, met.keys, met.bad, loss)
+        kept = self.step == 1 or self.step % plan.recipe.train.log_every == 0 or self.step == plan.steps
+        # The first step after a start too, so that whoever watches sees at once that it trains; an interrupted run keeps
+        # the rows of a whole one.
+        if kept or self.step == plan.start + 1:
+            self._record(loss, parts, rate, norm, kept)
+
+    def _losses(self) -> tuple[float, dict[str, float]]:
+        group, weights = self.plan.objective.group, self.plan.objective.weights
+        parts = {name: float(group.sum(value)) / group.size for name, value in self.plan.objective.parts.items()}
+        return sum(weights[name] * value for name, value in parts.items()), parts
+
+    def _worst(self, parts: Mapping[str, float]) -> str:
+        """Name the loss, and where there are several those that are not finite."""
+        bad = [name for name, value in parts.items() if not math.isfinite(value)]
+        return f"loss ({', '.join(f'losses.{name}' for name in bad)})" if bad else "loss"
+
+    def _refuse(self, value: float, what: str, keys: Sequence[str]) -> None:
+        if math.isfinite(value):
+            return
+        rest = len(keys) - _NAMED
+        shown = ", ".join(keys[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
+        advice = "Try a lower optim.lr, a longer optim.warmup, or optim.clip = 1.0"
+        if self.step == 0:
+            advice = (
+                "No update was made yet, so the loss itself or the data is at fault: mmx plugins check tries a loss"
+            )
+        raise TrainingError(
+            f"the {what} of step {self.step + 1} is {value}; stopped before the update, so the weights are still good. "
+            f"{advice}. Samples of this batch: {shown}"
+        )
+
+    def _record(self, loss: float, parts: dict[str, float], rate: float, norm: float, kept: bool) -> None:
+        plan = self.plan
+        images, waited, left = self._clock.record(plan.steps - self.step)
+        with torch.no_grad():
+            scale: Tensor = plan.objective.model.fusion.scale()
+        self.moments.record(
+            Step(
+                step=self.step,
+                epoch=self.step / plan.order.per_epoch,
+                loss=loss,
+                parts=parts,
+                lr=rate,
+                scale=float(scale),
+                gradient_norm=norm,
+                images_per_second=images,
+                seconds=self.seconds,
+                waited=waited,
+                left=left,
+                skipped=self._budget.total,
+                sources=self._tally.record() if kept else {},
+                slowest=self._clock.slowest(),
+            ),
+            kept,
+        )
+
+    def _look_and_save(self, stop: Stop | None, due: bool) -> Stop | None:
+        """Evaluate and save what is due after a step; return why to stop, since that may come up meanwhile."""
+        ending, headline = self.step == self.plan.steps, None
+        try:
+            if stop is None:
+                headline = self._evaluate(ending)
+        except Stopping:
+            stop = self._why_stop()
+        except Exception as error:
+            if self._alone or isinstance(error, MmxError):  # else the others may not be here to save with
+                self._save(None)  # what cannot be measured is not lost
+            raise
+        due = self._due(self.step) if self._alone else due
+        if (ending or stop is not None or headline is not None or due) and self.step > self._saved:
+            self._save(headline)
+        return stop
+
+    def _evaluate(self, ending: bool) -> float | None:
+        """Evaluate what is due; one process alone leaves it when asked to stop, several finish it together."""
+        engine, error, headline = self.plan.engine, None, None
+        here: AbstractContextManager[object] = self._stops.at_once() if self._alone else nullcontext()
+        try:
+            with here:
+                headline = self.moments.evaluate(self.step, ending)
+        except MmxError as found:
+            error = found
+        agree_on(engine, error)
+        return engine.everyone(headline)[0]
+
+    def _save(self, headline: float | None) -> None:
+        budget = self._budget
+        values = {"seconds": self.seconds, "skipped": budget.total, "skipped_in_epoch": budget.in_epoch}
+        self.moments.save(self.step, {**values, "counted": self._tally.state()}, headline)
+        self._saved, self._saved_at = self.step, self.seconds
+
+    def _due(self, step: int) -> bool:
+        """Say whether a checkpoint is due after a step."""
+        table = self.plan.recipe.checkpoint
+        by_steps = table.every_steps is not None and step - self._saved >= table.every_steps
+        return by_steps or self.seconds - self._saved_at >= 60 * table.every_minutes
+
+    def _why_stop(self) -> Stop | None:
+        name = self._stops.received
+        if name is not None:
+            return Stop(f"received {name}", EXIT_CODES[name])
+        minutes = self.plan.recipe.train.max_minutes
+        if minutes is not None and self.step < self.plan.steps and self.seconds - self.plan.spent >= 60 * minutes:
+            return Stop(f"reached train.max_minutes = {minutes}", TIME_LIMIT)
+        return None

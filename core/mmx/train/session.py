@@ -1,0 +1,231 @@
+"""One training run from start to end, in each of its processes: build, resume, train, evaluate and save together."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor
+
+from mmx.checkpoint.read import CheckpointData
+from mmx.checkpoint.state import capture, restore, restore_weights
+from mmx.data.mixture import left_out
+from mmx.data.permute import seed_of
+from mmx.data.views import Row, collate
+from mmx.errors import CheckpointError, DataError, MmxError, RecipeError
+from mmx.evaluate.measure import eval_model_of, measure
+from mmx.launch.signals import Stop, StopRequests
+from mmx.learn.accumulate import unreached
+from mmx.learn.objective import Objective
+from mmx.learn.optim import adamw
+from mmx.parts.engine import Engine
+from mmx.parts.evaluator import Evaluator, Result
+from mmx.parts.events import Outcome, Run
+from mmx.plugin.manager import Plugins
+from mmx.recipe.schema import Recipe
+from mmx.runs.layout import RunFolder
+from mmx.runs.plugin_files import kept
+from mmx.train import build
+from mmx.train.loop import Callbacks, Loop, Plan
+from mmx.train.recorder import FolderRecorder, RunRecorder
+from mmx.train.sync import on_main
+from mmx.wording import counted
+
+_FEW: Final = 2
+"""Samples that are enough to find what no loss reaches."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a recipe is built into."""
+
+    recipe: Recipe
+    read: build.Reading
+    objective: Objective
+    engine: Engine
+    evaluators: dict[str, Evaluator]
+    plan: Plan
+
+
+def build_run(recipe: Recipe, plugins: Plugins, engine: Engine) -> Built:
+    """Build everything on the engine's device, with weights drawn from the recipe's seed.
+
+    Raises:
+        RecipeError: the parts do not fit together.
+    """
+    registries = plugins.registries
+    dataset, order = build.training_of(recipe, registries)
+    evaluators = build.evaluators_of(recipe, registries)
+    build.refuse_unequal(recipe, engine)
+    steps = build.steps_of(recipe, order)
+    read = build.reading(recipe, registries)
+    torch.manual_seed(recipe.seed)
+    model, sizes = build.model_of(recipe, registries, read)
+    objective = build.objective_of(recipe, registries, model, sizes, engine.group).to(engine.device)
+    objective.train()
+    build.divide_norms(objective, engine.group, recipe.train.micro_batches)
+    recipe.parallel.refuse(objective)
+    reader = build.reader_of(recipe, registries, objective, read, dataset)
+    table = recipe.optim
+    optimizer = adamw(objective, table.lr, table.betas, table.eps, table.weight_decay)
+    schedule = build.schedule_of(recipe, steps)
+    total, trained = build.parameters_of(model)
+    plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, 0, 0.0, 0, 0, {}, total, trained)
+    return Built(recipe, read, objective, engine, evaluators, plan)
+
+
+def freeze_unreached(built: Built, say: Callable[[str], None]) -> None:
+    """Freeze what no loss reaches, found on the first two good samples: ranks wait for each trained tensor's gradient."""
+    plan, objective = built.plan, built.objective
+    rows = (plan.reader[ticket] for ticket in plan.order.tickets(0))
+    few = list(islice((row for row in rows if isinstance(row, Row)), _FEW))
+    if not few:  # the first step will say so
+        return
+    names = unreached(objective, collate(few).batch.to(built.engine.device))
+    for name in names:
+        objective.get_parameter(name).requires_grad_(False)
+    if names:
+        listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        say(f"no loss reaches {listed}: not trained")
+
+
+@final
+class Session:
+    """Runs what was built; the main process does so in a run folder."""
+
+    def __init__(
+        self,
+        built: Built,
+        folder: RunFolder | None,
+        plugins: Plugins,
+        say: Callable[[str], None],
+        argv: tuple[str, ...],
+    ) -> None:
+        self.built = built
+        self.say = say
+        self._folder = folder
+        self._argv = argv
+        self._scribe = RunRecorder() if folder is None else FolderRecorder(built.recipe, folder, plugins)
+        self.results: dict[str, Result] = {}
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run's folder; there is one in the main process only."""
+        assert self._folder is not None
+        return self._folder
+
+    def run(self, resumed: CheckpointData | None) -> Outcome:
+        """Train to the end, or until a signal or a limit; what was reached is saved either way."""
+        plan, engine = self._prepare(resumed), self.built.engine
+        run = self._announced(plan)
+        if engine.main:
+            self._say_of_data(run)
+        on_main(engine, lambda: self._scribe.start(run))
+        scribe = self._scribe
+        with StopRequests() as stops:
+            moments = Callbacks(scribe.record, self._evaluate, self._save, self.say, scribe.take)
+            loop = Loop(plan, moments, stops)
+            try:
+                stop = loop.run()
+                outcome = self._stopped(loop, stop) if stop is not None else self._finished(loop)
+            except BaseException as error:
+                self._fail(loop, error)
+                raise
+            finally:
+                scribe.close()
+        scribe.end(outcome)
+        return outcome
+
+    def _prepare(self, resumed: CheckpointData | None) -> Plan:
+        plan, engine = self.built.plan, self.built.engine
+        if resumed is not None:
+            restore_weights(plan.objective, resumed.tensors)
+        engine.prepare(plan.objective, plan.optimizer)
+        if engine.group.rank > 0:  # each rank draws dropout of its own
+            torch.manual_seed(seed_of("rank", self.built.recipe.seed, engine.group.rank))
+        if resumed is None:
+            return plan
+        restore(engine, resumed.tensors, resumed.values)
+        values = resumed.values
+        return replace(
+            plan,
+            start=resumed.manifest.step,
+            spent=values["seconds"],
+            skipped=values["skipped"],
+            skipped_in_epoch=values["skipped_in_epoch"],
+            counted=values.get("counted", {}),
+        )
+
+    def _say_of_data(self, run: Run) -> None:
+        for key, count in run.left_out.items():
+            self.say(f"data.{key} leaves out {counted(count, 'sample')}")
+        for note in self.built.plan.reader.dataset.notes():
+            self.say(note)
+
+    def _announced(self, plan: Plan) -> Run:
+        path = Path() if self._folder is None else self._folder.path
+        return Run(
+            name=path.name,
+            folder=path,
+            recipe=self.built.recipe.resolved(),
+            steps=plan.steps,
+            start=plan.start,
+            parameters=plan.parameters,
+            trainable=plan.trainable,
+            samples=plan.order.samples,
+            device=self.built.engine.describe(),
+            argv=self._argv,
+            left_out=left_out(plan.reader.dataset),
+            plugin_files=() if self._folder is None else tuple(kept(self._folder)),
+        )
+
+    def _evaluate(self, step: int, ending: bool) -> float | None:
+        configs = self.built.recipe.evaluators
+        due = [name for name, c in configs.items() if ending or (c.every and step % c.every == 0)]
+        if not due:
+            return None
+        engine = self.built.engine
+        subject = eval_model_of(self.built.objective, self.built.read, engine.group)
+        results = measure({name: self.built.evaluators[name] for name in due}, subject)
+        on_main(engine, lambda: self._scribe.evaluated(step, results))
+        self.results |= results
+        first = next(iter(configs))
+        value = results[first].numbers[results[first].headline].value if first in results else math.nan
+        return value if math.isfinite(value) else None
+
+    def _save(self, step: int, progress: Mapping[str, Any], headline: float | None) -> None:
+        engine = self.built.engine
+        tensors, values = capture(engine)
+        on_main(engine, lambda: self._scribe.save(step, tensors, {**values, **progress}, headline))
+
+    def _finished(self, loop: Loop) -> Outcome:
+        if not self.results:  # all steps had been taken before this start
+            self._evaluate(loop.step, ending=True)
+        weights = evaluated(self.built.engine.weights(), self.built.recipe)
+        on_main(self.built.engine, lambda: self._scribe.finish(weights, loop.step))
+        return Outcome("finished", "", loop.step, loop.seconds, 0, "")
+
+    def _stopped(self, loop: Loop, stop: Stop) -> Outcome:
+        return Outcome("stopped", stop.reason, loop.step, loop.seconds, stop.exit_code, self._scribe.resume)
+
+    def _fail(self, loop: Loop, error: BaseException) -> None:
+        """Write down a failure; where even that fails, the first error is the one to show."""
+        code = error.exit_code if isinstance(error, MmxError) else 130 if isinstance(error, KeyboardInterrupt) else 1
+        reason = str(error) or type(error).__name__
+        # The same recipe fails again, and so does the same part where it was the first step that failed.
+        outside = isinstance(error, DataError | CheckpointError | KeyboardInterrupt)
+        again = isinstance(error, RecipeError) or (loop.step == 0 and not outside)
+        resume = "" if again else self._scribe.resume
+        try:
+            self._scribe.end(Outcome("failed", reason, loop.step, loop.seconds, code, resume))
+        except MmxError as second:
+            self.say(str(second))
+
+
+def evaluated(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
+    """Return the weights of the model that is evaluated: the averaged ones where the recipe asks for them."""
+    prefix = "model." if recipe.train.ema is None else f"teachers.{build.EMA}.model."
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}

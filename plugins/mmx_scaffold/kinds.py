@@ -1,0 +1,57 @@
+"""The kinds of part that a plugin can be started with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from mmx.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind, and what its template is."""
+
+    kind: str
+    """As in :data:`mmx.plugin.kinds.KINDS`; also the template's folder."""
+    file: str
+    """The module of the part."""
+    summary: str
+    """One line: what the template's part does."""
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.kind: kind
+    for kind in (
+        Kind("image_encoder", "encoder", "a small convolutional tower of ConvNeXt blocks"),
+        Kind("text_encoder", "encoder", "a bag of words: the mean of tokens that pass an MLP"),
+        Kind("fusion", "fusion", "two linear maps into one space, and a learned temperature"),
+        Kind("loss", "loss", "sigmoid loss of every picture with every text of the global batch"),
+        Kind("dataset", "dataset", "a folder of pictures with captions in text files beside them"),
+        Kind("evaluator", "evaluator", "image-text retrieval: recall at k in both directions"),
+        Kind("image_transform", "transform", "cutout: a square at a random place is painted over"),
+        Kind("text_transform", "transform", "random deletion: words of a caption are left out by chance"),
+        Kind("tokenizer", "tokenizer", "the UTF-8 bytes of a text, 259 ids"),
+        Kind("tracker", "tracker", "a CSV table of steps in the run folder"),
+    )
+}
+SHORT: Final[Mapping[str, str]] = {"encoder": "image_encoder", "transform": "image_transform"}
+"""What the first of two kinds is also called."""
+
+
+def kind_of(name: str) -> Kind:
+    """Return a kind by its name or its short name.
+
+    Raises:
+        RecipeError: there is none; the message has all names.
+    """
+    known = [*KINDS, *SHORT]
+    if name in known:
+        return KINDS[SHORT.get(name, name)]
+    if name == "engine":
+        raise RecipeError("an engine has no template: it is the seam to distributed execution (mmx.parts.engine)")
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    raise RecipeError(f"no plugin can be started with a '{name}'{hint}\nkinds: {', '.join(KINDS)}")

@@ -1,0 +1,99 @@
+"""Evaluating leaves the model, its mode and the random state as they were, and measures the averaged weights."""
+
+from pathlib import Path
+from typing import final
+
+import pytest
+import torch
+from typing_extensions import override
+
+from mmx.errors import CheckpointError
+from mmx.evaluate.measure import eval_model_of, keep, measure
+from mmx.evaluate.results import read_results
+from mmx.learn.teacher import Teacher
+from mmx.parts.evaluator import EvalModel, Evaluator, Number, Result
+from mmx.parts.group import SoloGroup
+from mmx.runs.layout import RunFolder
+from mmx.runs.lines import read_lines
+from mmx.train.session import Session
+from mmx_toy.start import sit
+
+
+@final
+class Nosy(Evaluator):
+    """Notes what it sees, disturbs what it may, and fails if told to."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.fails = fails
+        self.seen: list[bool] = []
+
+    @override
+    def evaluate(self, subject: EvalModel) -> Result:
+        self.seen += [subject.model.training, torch.is_grad_enabled()]
+        torch.rand(3)
+        subject.model.train()
+        if self.fails:
+            raise ValueError("no")
+        return Result("a", {"a": Number(0.5), "b": Number(float("nan"))})
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return sit(tmp_path)[0]
+
+
+def look(session: Session, subject: EvalModel, nosy: Nosy, folder: RunFolder) -> dict[str, Result]:
+    results = measure({"nosy": nosy}, subject)
+    keep(results, folder, 7, folder.metrics())
+    return results
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_mode_weights_and_random_state_are_left_as_they_were(fails: bool, session: Session) -> None:
+    objective, nosy = session.built.objective, Nosy(fails)
+    subject = EvalModel(objective.model, session.built.read.tokenizer, session.built.read.preprocess)
+    weights = {name: value.clone() for name, value in objective.state_dict().items()}
+    state, modes = torch.get_rng_state(), [module.training for module in objective.modules()]
+    if fails:
+        with pytest.raises(ValueError, match="no"):
+            look(session, subject, nosy, session.folder)
+    else:
+        look(session, subject, nosy, session.folder)
+    assert nosy.seen == [False, False]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [module.training for module in objective.modules()] == modes
+    assert all(torch.equal(value, weights[name]) for name, value in objective.state_dict().items())
+
+
+def test_frozen_blocks_stay_in_evaluation_mode(tmp_path: Path) -> None:
+    session, _ = sit(tmp_path, "image_encoder.train='frozen'", "train.ema=0.5")
+    model = session.built.objective.model
+    subject = EvalModel(model, session.built.read.tokenizer, session.built.read.preprocess)
+    look(session, subject, Nosy(), session.folder)
+    assert model.training and model.text_encoder.training and not model.image_encoder.training
+
+
+def test_the_averaged_weights_are_looked_at(session: Session, tmp_path: Path) -> None:
+    objective = session.built.objective
+    teacher = objective.teachers["ema"]
+    assert isinstance(teacher, Teacher)
+    assert eval_model_of(objective, session.built.read, SoloGroup()).model is teacher.model
+    plain = sit(tmp_path / "plain", "losses.match.queue=0")[0].built
+    del plain.objective.teachers["ema"]
+    assert eval_model_of(plain.objective, plain.read, SoloGroup()).model is plain.objective.model
+
+
+def test_results_are_kept_in_the_folder_and_in_the_metrics(session: Session) -> None:
+    folder = session.folder
+    look(session, eval_model_of(session.built.objective, session.built.read, SoloGroup()), Nosy(), folder)
+    stored = read_results(folder.evaluations / "step-00000007")["nosy"]
+    assert stored.headline == "a" and stored.numbers["a"].value == 0.5
+    (row,) = read_lines(folder.path / "metrics.jsonl")
+    assert (row["kind"], row["step"], row["evaluator"], row["headline"]) == ("evaluation", 7, "nosy", "a")
+    assert row["numbers"]["a"]["value"] == 0.5 and row["numbers"]["b"]["value"] is None
+
+
+def test_results_that_cannot_be_written(session: Session) -> None:
+    session.folder.evaluations.touch()
+    with pytest.raises(CheckpointError, match="the evaluation of step 7 cannot be written"):
+        look(session, eval_model_of(session.built.objective, session.built.read, SoloGroup()), Nosy(), session.folder)
