@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mmx.data.keep import dropped
 from mmx.data.stored import StoredDataset
-from mmx.errors import DataError
+from mmx.errors import DataError, MissingPackageError
 from mmx_data.journal import Journal
 from mmx_data.keys import keys_of
 from mmx_data.packed import Packed
@@ -43,7 +44,12 @@ def pack(
     Raises:
         DataError: the source cannot be read, the folder cannot be written or holds something else, or no sample can
             be used.
+        MissingPackageError: webdataset is not installed.
     """
+    if find_spec("webdataset") is None:
+        raise MissingPackageError(
+            "writing shards needs the package webdataset, which is not installed: pip install 'mmx[pack]'"
+        )
     if not len(dataset):
         raise DataError(f"{source.path}: there are no samples")
     with Journal(folder) as journal:

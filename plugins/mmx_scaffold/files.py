@@ -13,7 +13,7 @@ from mmx_scaffold.kinds import Kind
 from mmx_scaffold.names import Names
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-OWN_IMPORT: Final = re.compile(r"mmx\.scaffold\.templates\.\w+")
+OWN_IMPORT: Final = re.compile(r"mmx_scaffold\.templates\.\w+")
 """The package that template modules are in, until they get one of their own."""
 
 

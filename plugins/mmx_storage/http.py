@@ -10,10 +10,17 @@ from types import SimpleNamespace
 from typing import Final, final
 from urllib.parse import urlsplit
 
-import aiohttp
 from typing_extensions import override
 
-from mmx.errors import DataError
+from mmx.errors import DataError, MissingPackageError
+
+try:
+    import aiohttp
+except ImportError:
+    raise MissingPackageError(
+        "reading http:// and https:// needs the package aiohttp, which is not installed: pip install 'mmx[http]'"
+    ) from None
+
 from mmx_storage.failures import ChangedError, Failure, LargeError, UnavailableError, UnreachableError, of_status
 from mmx_storage.store import Facts, RangeIgnoredError, Store
 from mmx_storage.urls import shown

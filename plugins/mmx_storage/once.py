@@ -24,7 +24,8 @@ def get(url: str, remote: RemoteTable, most: int, unknown_host_is_final: bool) -
         url: where it is, http or https.
         remote: how it is asked for and where it is kept.
         most: bytes that it may have.
-        unknown_host_is_final: whether a host that DNS does not know is not asked for again, though a network may be down for a while.
+        unknown_host_is_final: whether a host that DNS does not know is not asked for again, though a network may be
+            down for a while.
 
     Raises:
         LargeError: it has more bytes.

@@ -1,11 +1,7 @@
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "toy"))  # the toy plugin, also for data workers
-sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))  # the web server that fails
 
 from mmx_toy.server import Server
 from mmx_toy.start import MATCH, start

@@ -1,8 +1,6 @@
 """Running and evaluating from Python."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import final
 
@@ -149,8 +147,3 @@ def test_a_tracker_that_cannot_start_leaves_no_folder(dry_run: bool, tmp_path: P
     with pytest.raises(RecipeError, match="a package that is not installed"):
         run_prepared(prepare.prepare(request, print, found), print)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_function_keeps_its_name_when_the_folder_is_imported() -> None:
-    code = "import mmx, mmx.train.request, mmx.train.prepare; from mmx.run import lock; assert mmx.run.__doc__ and callable(mmx.run)"
-    subprocess.run([sys.executable, "-c", code], check=True)

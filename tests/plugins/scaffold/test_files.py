@@ -63,7 +63,7 @@ def test_the_single_file_has_the_code_of_the_package(kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "type"),
     [
-        ("loss", "compare", "ComparePart"),
+        ("loss", "batch_loss", "BatchLossPart"),
         ("loss", "loss", "LossPart"),
         ("tokenizer", "tokenizer", "TokenizerPart"),
         ("image_encoder", "block", "BlockPart"),
