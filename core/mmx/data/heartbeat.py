@@ -1,4 +1,4 @@
-"""Where processes that read data show that they come on: whoever waits for one can tell whether it is only slow."""
+"""Where processes that read data show that they make progress, so that a slow one is told from one that hangs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Heartbeat:
         self._samples = RawArray(c_int64, [NOTHING] * processes)
 
     def of(self, process: int) -> int:
-        """Return how often a process has come on."""
+        """Return how often a process has made progress."""
         return self._beats[process]
 
     def sample(self, process: int) -> int:
@@ -47,6 +47,6 @@ def show(heartbeat: Heartbeat, process: int) -> None:
 
 
 def beat(sample: int | None = None) -> None:
-    """Show that this process comes on: it begins to read a sample, or waits for something that has a limit of its own."""
+    """Show that this process makes progress: it begins to read a sample, or waits for something that has a limit of its own."""
     if _Here.heartbeat is not None:
         _Here.heartbeat.beat(_Here.process, sample)

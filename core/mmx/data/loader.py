@@ -81,7 +81,7 @@ def stream(
         pin_memory=pin,
         worker_init_fn=partial(_set_up, heartbeat) if workers else None,
     )
-    # Held back until the workers are deaf to them: a signal must not meet one that is half made.
+    # Held back until the workers ignore them: a signal must not meet one that is half made.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
     try:
         with _all_or_none(workers):
@@ -102,7 +102,7 @@ def stream(
 
 @contextmanager
 def _all_or_none(workers: int) -> Generator[None]:
-    """End the workers that were started where not all of them can be: they are deaf, and would keep the process."""
+    """End the workers that were started where not all of them can be: they ignore signals, and would keep the process."""
     before = multiprocessing.active_children()
     try:
         yield

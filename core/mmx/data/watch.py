@@ -58,7 +58,7 @@ class Watch:
         """Return the next step.
 
         Raises:
-            DataError: a worker died, or the one that has this step did not come on within the limit.
+            DataError: a worker died, or the one that has this step made no progress within the limit.
         """
         if not self._workers:
             return next(self._steps)
@@ -103,7 +103,7 @@ class Watch:
         worker, sample = self._workers[self._turn], self._pulse.sample(self._turn)
         what = "" if sample == NOTHING else f" It was reading the sample {self._reader.dataset.key(sample)}."
         return DataError(
-            f"the data worker {self._turn} (process {worker.pid}) did not come on for {self._limit:g} s, so it was ended."
+            f"the data worker {self._turn} (process {worker.pid}) made no progress for {self._limit:g} s, so it was ended."
             f"{what} {_STATES.get(_state(worker.pid), _HANGS)}, then resume the run"
         )
 

@@ -69,7 +69,7 @@ class DataTable(Table):
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that read and decode; 0 reads in the training process."""
     worker_timeout: Annotated[float, Field(gt=0)] = 300.0
-    """Seconds in which such a process must come on by one sample, before it is ended and the run stops. Waiting for a server
+    """Seconds in which such a process must read one sample, before it is ended and the run stops. Waiting for a server
     does not count: ``remote`` has limits for that."""
     bad_samples: Share = 0.01
     """Share of the samples that may be unreadable before the run stops: of those read in an epoch, or of the first 10,000

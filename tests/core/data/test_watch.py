@@ -52,7 +52,7 @@ def test_a_worker_that_hangs_in_a_sample_is_ended_and_the_sample_named(monkeypat
     before, begun = set(active_children()), time.monotonic()
     with pytest.raises(
         DataError,
-        match=rf"data worker 1 \(process \d+\) did not come on for 4 s.* was reading the sample toy-{stuck:04}\. Look",
+        match=rf"data worker 1 \(process \d+\) made no progress for 4 s.* was reading the sample toy-{stuck:04}\. Look",
     ):
         list(reading())
     assert time.monotonic() - begun >= LIMIT and set(active_children()) <= before
@@ -67,7 +67,7 @@ def test_a_worker_that_is_stopped_is_ended_wherever_it_was() -> None:
                 for worker in set(active_children()) - before:
                     os.kill(worker.pid or 0, signal.SIGSTOP)
         with pytest.raises(
-            DataError, match=r"did not come on for 4 s, so it was ended\. .*It was stopped from outside"
+            DataError, match=r"made no progress for 4 s, so it was ended\. .*It was stopped from outside"
         ):
             list(data)
     assert set(active_children()) <= before
@@ -118,7 +118,7 @@ def test_a_slow_worker_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - begun > LIMIT, "the step of four samples took longer than one sample may"
 
 
-def test_a_wait_for_a_server_shows_that_the_process_comes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_for_a_server_shows_that_the_process_makes_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmx.data.heartbeat._Here.heartbeat", None)
     monkeypatch.setattr("mmx.data.heartbeat._Here.process", 0)
     heartbeat = Heartbeat(1)
