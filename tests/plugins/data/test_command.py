@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from mmx.cli.main import app
 
-TOY = Path(__file__).parents[1] / "curate" / "toy_pairs.py"
+TOY = Path(__file__).with_name("toy_pairs.py")
 COMMAND = (sys.executable, "-m", "mmx", "data")
 Data = Callable[..., Any]
 
