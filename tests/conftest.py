@@ -113,3 +113,25 @@ def recipe(mmx: Mmx) -> Path:
     path = Path("r.toml")
     path.write_text(throwaway.RECIPE)
     return path
+
+
+@pytest.fixture
+def forgotten() -> None:
+    """Modules of other tests' distributions are not there."""
+    for name in [name for name in sys.modules if _made(name)]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgotten: None) -> Iterator[Path]:
+    """A folder that distributions are installed into, those with modules called ``toy`` or ``toy_...``."""
+    known = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if _made(name):
+            del sys.modules[name]
+
+
+def _made(module: str) -> bool:
+    return module.partition(".")[0] == "toy" or module.startswith("toy_")

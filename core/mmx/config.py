@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -15,12 +15,15 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from mmx.errors import PluginError
 
 if TYPE_CHECKING:
     from mmx.learn.objective import Objective
@@ -43,9 +46,30 @@ class PartConfig(Table):
     name: str
     """The name the part is registered under."""
 
+    _part: Chosen | None = PrivateAttr(None)
+    """The part, where a :class:`Slot` chose it."""
+
+    def __eq__(self, other: object) -> bool:
+        """Compare options; where they were read does not matter."""
+        return type(self) is type(other) and vars(self) == vars(other)
+
     def tiny(self) -> Self:
         """Return a small form of these options that keeps every code path, for checks and smoke runs."""
         return self
+
+    def build(self, *needs: Any) -> Any:
+        """Build the part that these options are of: how a part builds another that stands in its options.
+
+        Args:
+            needs: what the kind's parts are given after their options (:attr:`mmx.plugin.kinds.Kind.needs`).
+
+        Raises:
+            PluginError: the part cannot be imported or built, or these options were made in code, not read from a table.
+            RecipeError: the part refuses a value of them.
+        """
+        if self._part is None:
+            raise PluginError(f"which part has the options {self!r} is not known: they were not read from a table")
+        return self._part.build(self, *needs)
 
     @classmethod
     def example(cls, name: str, folder: Path) -> Self:
@@ -60,12 +84,25 @@ class PartConfig(Table):
         return cls(name=name).tiny()
 
 
+class Chosen(Protocol):
+    """A registered part, as a table of a recipe names it."""
+
+    @property
+    def config(self) -> type[PartConfig]:
+        """The class of its options."""
+        ...
+
+    def build(self, config: PartConfig, *needs: Any) -> Any:
+        """Build the part with these options."""
+        ...
+
+
 class Choices(ABC):
     """Knows which parts there are. The registries are passed as the context of a validation in this role."""
 
     @abstractmethod
-    def choose(self, kind: str, name: str) -> type[PartConfig]:
-        """Return the options of a part.
+    def choose(self, kind: str, name: str) -> Chosen:
+        """Return a part.
 
         Raises:
             PydanticCustomError: there is no such part, or two plugins claim it.
@@ -85,11 +122,11 @@ class Slot:
     """Marks a field that holds a part: its table names the part, and the class that part registered checks the rest.
 
     Use it as ``data: Annotated[PartConfig, Slot("dataset")]`` in the options of any part; the value is an instance of
-    the class that the part was registered with. Errors keep the full path of the key.
+    the class that the part was registered with, and its ``build`` makes the part. Errors keep the full path of the key.
     """
 
     kind: str
-    """One of the kinds of ``mmx.plugin.registry.KINDS``."""
+    """A kind of the core (``mmx.plugin.kinds.KINDS``), or of a plugin."""
     key: str = "name"
     """The key that names the part in the recipe."""
 
@@ -111,11 +148,13 @@ class Slot:
         if self.key not in table:
             raise _refuse(PydanticCustomError("missing", "is missing"), self.key, table)
         name = table.pop(self.key)
-        config = self._choose(name, info)
+        part = self._choose(name, info)
         # By way of JSON, since lists must become tuples and strings paths although the tables are strict.
-        return config.model_validate_json(json.dumps({"name": name, **table}), context=info.context)
+        config = part.config.model_validate_json(json.dumps({"name": name, **table}), context=info.context)
+        config._part = part
+        return config
 
-    def _choose(self, name: object, info: ValidationInfo) -> type[PartConfig]:
+    def _choose(self, name: object, info: ValidationInfo) -> Chosen:
         if not isinstance(info.context, Choices):
             raise TypeError(f"a {self.kind} is read from a table: the registries must be the validation's context")
         if not isinstance(name, str):

@@ -18,23 +18,12 @@ INSPECT = "mmx data inspect photos --html photos.html"
 STATS = "mmx data stats 'shards/{00000..00099}.tar'"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    group = typer.Typer(
-        help="Look at data, pack it into shards, and prove that it is whole.",
-        epilog=examples(
-            INSPECT, STATS, data_pack.PACK, data_pack.SPLIT, "mmx data index shards", "mmx data verify shards"
-        ),
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    group.command("inspect", epilog=examples("mmx data inspect data.csv", INSPECT))(inspect)
-    group.command("stats", epilog=examples(f"{STATS} --json"))(stats)
-    group.command("pack", epilog=data_pack.PACK_EXAMPLES)(data_pack.pack)
-    group.command("split", epilog=data_pack.SPLIT_EXAMPLES)(data_pack.split)
-    group.command("index", epilog=data_shards.INDEX_EXAMPLES)(data_shards.index)
-    group.command("verify", epilog=data_shards.VERIFY_EXAMPLES)(data_shards.verify)
-    app.add_typer(group, name="data")
+data = typer.Typer(
+    help="Look at data, pack it into shards, and prove that it is whole.",
+    epilog=examples(INSPECT, STATS, data_pack.PACK, data_pack.SPLIT, "mmx data index shards", "mmx data verify shards"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @guarded
@@ -97,3 +86,11 @@ def stats(
         print_json(plain(found))
     else:
         print("\n".join(statistics_lines(found)))
+
+
+data.command("inspect", epilog=examples("mmx data inspect data.csv", INSPECT))(inspect)
+data.command("stats", epilog=examples(f"{STATS} --json"))(stats)
+data.command("pack", epilog=data_pack.PACK_EXAMPLES)(data_pack.pack)
+data.command("split", epilog=data_pack.SPLIT_EXAMPLES)(data_pack.split)
+data.command("index", epilog=data_shards.INDEX_EXAMPLES)(data_shards.index)
+data.command("verify", epilog=data_shards.VERIFY_EXAMPLES)(data_shards.verify)

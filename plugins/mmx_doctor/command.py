@@ -7,11 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-import typer
-
 from mmx.cli.guard import guarded, printable
 from mmx.cli.output import print_json
-from mmx.cli.words import Json, examples
+from mmx.cli.words import Json
 
 if TYPE_CHECKING:
     from mmx_doctor.finding import Finding
@@ -21,14 +19,14 @@ COLUMN: Final = 19
 """Where values start."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("doctor", epilog=examples("mmx doctor", "mmx doctor --json"))(doctor)
-
-
 @guarded
 def doctor(json: Json = False) -> int:
-    """Say what works on this machine, and what to do where it does not. The exit code is 1 if there is a problem."""
+    """Say what works on this machine, and what to do where it does not. The exit code is 1 if there is a problem.
+
+    Examples:
+        mmx doctor
+        mmx doctor --json
+    """
     from dataclasses import asdict
 
     from mmx_doctor.examine import examine

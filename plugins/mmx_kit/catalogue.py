@@ -3,6 +3,7 @@
 from typing import Final
 
 from mmx_kit.check import Check
+from mmx_kit.commands import COMMAND_CHECKS
 from mmx_kit.configs import CONFIG_CHECKS
 from mmx_kit.datasets import DATASET_CHECKS
 from mmx_kit.encoders import ENCODER_CHECKS
@@ -23,6 +24,7 @@ from mmx_kit.workers import WORKER_CHECKS
 
 CHECKS: Final[tuple[Check, ...]] = (
     *CONFIG_CHECKS,
+    *COMMAND_CHECKS,
     *LISTED_CHECKS,
     *IMPORT_CHECKS,
     *MODULE_CHECKS,

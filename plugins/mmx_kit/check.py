@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from unittest import SkipTest
 
+from mmx.plugin.kinds import BUILT, KINDS
+
 if TYPE_CHECKING:
     from mmx_kit.case import Case
 
@@ -32,8 +34,12 @@ class Check:
     about: str
     """One line: what must hold."""
     kinds: tuple[str, ...]
-    """The kinds of part it is about."""
+    """The kinds of part it is about; :data:`mmx.plugin.kinds.BUILT` means those of plugins too."""
     run: Callable[[Case], None]
     """Raises BrokenError or NotApplicableError; any other exception is the part's own, and breaks it too."""
     after: str = ""
     """The check without which this one says nothing: it compares runs, which are alike only if that one holds."""
+
+    def applies(self, kind: str) -> bool:
+        """Say whether it is about parts of a kind."""
+        return kind in self.kinds or (self.kinds == BUILT and kind not in KINDS)

@@ -11,21 +11,15 @@ import typer
 
 from mmx.cli.guard import guarded, printable
 from mmx.cli.output import print_json
-from mmx.cli.words import Json, examples
+from mmx.cli.words import Json
 
 if TYPE_CHECKING:
     from mmx_kit import Conformance, Finding
 
-EXAMPLES = examples("mmx plugins check my_loss.py", "mmx plugins check mmx-my-loss", "mmx plugins check mmx loss.clip")
 BROKEN = 3
 """The exit code where a part is broken: a plugin is to blame."""
 _SHORT = 40
 """Reasons of up to so many characters, such as "see determinism", are told each time."""
-
-
-def register(group: typer.Typer) -> None:
-    """Add the command."""
-    group.command("check", epilog=EXAMPLES)(check)
 
 
 @guarded
@@ -39,7 +33,13 @@ def check(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Check that the parts of a plugin do what parts of their kind must do."""
+    """Check that the parts of a plugin do what parts of their kind must do.
+
+    Examples:
+        mmx plugins check my_loss.py
+        mmx plugins check mmx-my-loss
+        mmx plugins check mmx loss.clip
+    """
     from mmx_kit import checks_of
 
     checks = checks_of(plugin, *(parts or ()))

@@ -12,13 +12,13 @@ import tomli_w
 from pydantic import ValidationError
 
 from mmx.config import PartConfig
-from mmx.plugin.registry import CONFIGS, KINDS
+from mmx.plugin.kinds import BUILT
 from mmx_kit.case import Case
 from mmx_kit.check import BrokenError, Check
 from mmx_kit.option_reads import unread
 from mmx_kit.uses import fresh
 
-_ALL: Final = tuple(KINDS)
+_ALL: Final = BUILT
 _UNKNOWN: Final = "mmx_unknown_key"
 _VALUES: Final[Mapping[str, object]] = {
     "string": "7",
@@ -66,7 +66,7 @@ def _documented(case: Case) -> None:
 
 
 def _read(case: Case) -> None:
-    exempt = set(CONFIGS.get(case.kind, PartConfig).model_fields)
+    exempt = set(case.entry.row.options().model_fields)
     ignored = unread(case, exempt)
     if ignored:
         raise BrokenError(

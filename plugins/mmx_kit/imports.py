@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from mmx.plugin.entries import GROUP
-from mmx.plugin.registry import KINDS
+from mmx.plugin.kinds import BUILT
 from mmx_kit import probe
 from mmx_kit.case import Case
 from mmx_kit.check import BrokenError, Check, NotApplicableError
@@ -22,11 +22,11 @@ from mmx_kit.check import BrokenError, Check, NotApplicableError
 LONGEST: Final = 1.0
 """Seconds of computing that importing an entry module may take, beyond that of mmx itself."""
 _PATIENCE: Final = 120.0
-_ALL: Final = tuple(KINDS)
+_ALL: Final = BUILT
 
 
 def _quiet(case: Case) -> None:
-    found, (part, _) = _probed(case), _reference(case)
+    found, (part, _) = _told(case), _reference(case)
     for what, told in ((f"the entry module {_entry(case)}", found["entry"]), (part, found["parts"][part])):
         if told["error"]:
             raise BrokenError(f"importing {what} fails in a fresh process: {told['error']}")
@@ -38,7 +38,7 @@ def _quiet(case: Case) -> None:
 
 
 def _light(case: Case) -> None:
-    told = _probed(case)["entry"]
+    told = _told(case)["entry"]
     if case.files:
         raise NotApplicableError("a single file may import torch; a package's entry module may not")
     if told["torch"]:
@@ -56,15 +56,15 @@ def _contract(case: Case) -> None:
     part = case.entry.load()
     if inspect.isabstract(part):
         missing = ", ".join(sorted(cast("frozenset[str]", getattr(part, "__abstractmethods__", frozenset()))))
-        raise BrokenError(f"{case.entry.part} does not implement {missing} of {KINDS[case.kind]}")
+        raise BrokenError(f"{case.entry.part} does not implement {missing} of {case.entry.row.contract}")
 
 
-def _probed(case: Case) -> Mapping[str, Any]:
+def _told(case: Case) -> Mapping[str, Any]:
     """Return what importing the whole package did; asked once for all of its parts."""
     own = {_reference(case)[0]} | {
         entry.part.partition(":")[0] for entry in case.registries if _beside(entry.owner, case)
     }
-    return _probe(_entry(case), tuple(sorted(own)), case.files)
+    return probed(_entry(case), tuple(sorted(own)), case.files)
 
 
 def _beside(owner: str, case: Case) -> bool:
@@ -87,7 +87,8 @@ def _entry(case: Case) -> str:
 
 
 @cache
-def _probe(entry: str, parts: tuple[str, ...], files: tuple[Path, ...]) -> Mapping[str, Any]:
+def probed(entry: str, parts: tuple[str, ...], files: tuple[Path, ...]) -> Mapping[str, Any]:
+    """Return what importing an entry module, and then modules of its parts, did in a fresh process."""
     asked = {"entry": entry, "parts": parts, "files": [str(file) for file in files]}
     path = os.pathsep.join(place for place in sys.path if place)
     done = subprocess.run(

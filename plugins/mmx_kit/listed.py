@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from mmx.plugin.entries import GROUP, installed
-from mmx.plugin.kinds import KINDS
+from mmx.plugin.kinds import BUILT
 from mmx_kit.case import Case
 from mmx_kit.check import BrokenError, Check, NotApplicableError
 
@@ -96,5 +96,5 @@ def _named(owner: Distribution) -> str:
 
 
 LISTED_CHECKS: Final = (
-    Check("listed", "the metadata of an installed package lists the part, for recipes to find", tuple(KINDS), listed),
+    Check("listed", "the metadata of an installed package lists the part, for recipes to find", BUILT, listed),
 )

@@ -173,7 +173,22 @@ def load_entry(entry: str, files: list[str]) -> object:
     else:
         module = import_module(entry)
     register = getattr(module, "mmx_register", None)
-    return register(lambda *arguments, **options: None) if register else None
+    return register(listener()) if register else None
+
+
+def listener() -> object:
+    """Return a registrar that takes every part, of kinds of other plugins too, and keeps none."""
+    from mmx.plugin.kinds import Kind
+    from mmx.plugin.registry import Registrar, Registries
+
+    class Listener(Registrar):
+        def __call__(self, *arguments: Any, **options: Any) -> None:
+            """Keep nothing."""
+
+        def kind(self, row: Kind) -> None:
+            """Keep nothing."""
+
+    return Listener(Registries(), "probe")
 
 
 def main() -> None:

@@ -4,17 +4,17 @@ import os
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal, cast, final
 from unittest import SkipTest
 
 from pydantic import ValidationError
 
 from mmx.errors import MissingPackageError, PluginError
-from mmx.plugin.kinds import Entry
+from mmx.plugin.kinds import Entry, locate
 from mmx_kit.catalogue import CHECKS
 from mmx_kit.check import BrokenError, Check, NotApplicableError
 from mmx_kit.globals_kept import restored
@@ -141,7 +141,9 @@ def checks_of(plugin_name: str, /, *parts: str, **options: Any) -> list[Conforma
 
 
 def _of(entry: Entry) -> Iterator[Check]:
-    return (check for check in CHECKS if entry.kind in check.kinds)
+    own = entry.row.checks and cast("Iterable[Check]", locate(entry.row.checks, f"the kind '{entry.kind}'"))
+    yield from (check for check in CHECKS if check.applies(entry.kind))
+    yield from own or ()
 
 
 def _missing(error: BaseException | None) -> MissingPackageError | None:

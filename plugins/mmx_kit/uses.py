@@ -1,5 +1,6 @@
 """What a part of each kind is built with, and what it makes of fixed inputs, as one value that can be compared."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import torch
@@ -7,10 +8,12 @@ import torch
 from mmx.config import EvaluatorConfig, TransformConfig
 from mmx.parts.dataset import BadSampleError, Dataset
 from mmx.parts.evaluator import EvalModel, Evaluator, Result
+from mmx.parts.sizes import Sizes
 from mmx.parts.tokenizer import Tokenizer
 from mmx.parts.transform import ImageTransform, PixelRow, TextTransform, WordRow
 from mmx.train import build
 from mmx_kit.case import Case
+from mmx_kit.check import NotApplicableError
 from mmx_kit.life import live
 from mmx_kit.partners import PREPROCESS, SIZES, partner_model, sizes_of, widths
 from mmx_kit.samples import PartnerDataset, PartnerTokenizer
@@ -25,22 +28,18 @@ LOOKED_AT: Final = 12
 
 def needs(case: Case) -> tuple[Any, ...]:
     """Return what the part's class takes after its options."""
-    match case.kind:
-        case "image_encoder" | "text_encoder":
-            return (SIZES,)
-        case "fusion":
-            model = partner_model()
-            return (widths(model.image_encoder, model.text_encoder),)
-        case "loss":
-            return (sizes_of(partner_model()),)
-        case "image_transform":
-            return (PREPROCESS,)
-        case "text_transform":
-            return (PartnerTokenizer(),)
-        case "evaluator":
-            return (evaluated(case),)
-        case _:
-            return ()
+    unknown = [name for name in case.entry.row.needs if name not in _GIVEN]
+    if unknown:
+        raise NotApplicableError(f"a {case.kind} is built with its {unknown[0]}, which the kit has none of")
+    return tuple(_GIVEN[name](case) for name in case.entry.row.needs)
+
+
+def _sizes(case: Case) -> Sizes:
+    """Return what is known where a part of the kind is built: encoders come first, then the fusion, then all else."""
+    if case.kind in ("image_encoder", "text_encoder"):
+        return SIZES
+    model = partner_model()
+    return widths(model.image_encoder, model.text_encoder) if case.kind == "fusion" else sizes_of(model)
 
 
 def fresh(case: Case, **options: Any) -> Any:
@@ -50,7 +49,7 @@ def fresh(case: Case, **options: Any) -> Any:
 
 def evaluated(case: Case) -> Dataset:
     """Return the dataset that its example options name, or the kit's labelled one."""
-    config = cast(EvaluatorConfig, case.config).data
+    config = cast("EvaluatorConfig", case.config).data if case.kind == "evaluator" else None
     return PartnerDataset() if config is None else cast(Dataset, build.part(case.registries, "dataset", config))
 
 
@@ -63,6 +62,15 @@ def outcome(case: Case, part: Any) -> object:
     if case.kind == "tracker":
         return live(part, case.folder / "run")
     return train(part, 2) if case.kind == "engine" else None
+
+
+_GIVEN: Final[Mapping[str, Callable[[Case], Any]]] = {
+    "sizes": _sizes,
+    "preprocess": lambda case: PREPROCESS,
+    "tokenizer": lambda case: PartnerTokenizer(),
+    "dataset": evaluated,
+}
+"""What parts are given after their options, by the name that their kind has for it."""
 
 
 def is_derived(case: Case) -> bool:

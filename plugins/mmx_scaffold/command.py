@@ -9,22 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmx.cli.guard import guarded, printable
-from mmx.cli.words import examples
 
 if TYPE_CHECKING:
     from mmx_scaffold.kinds import Kind
     from mmx_scaffold.names import Names
-
-EXAMPLES = examples(
-    "mmx plugins new loss my_loss",
-    "mmx plugins new loss my_loss --single-file",
-    "mmx plugins new dataset my_pairs --into ~/plugins",
-)
-
-
-def register(group: typer.Typer) -> None:
-    """Add the command."""
-    group.command("new", epilog=EXAMPLES)(new)
 
 
 @guarded
@@ -43,7 +31,13 @@ def new(
         bool, typer.Option("--single-file", help="One file for --plugin, and a recipe, instead of a package.")
     ] = False,
 ) -> None:
-    """Write a new plugin: a small working part, its tests and a recipe that trains with it."""
+    """Write a new plugin: a small working part, its tests and a recipe that trains with it.
+
+    Examples:
+        mmx plugins new loss my_loss
+        mmx plugins new loss my_loss --single-file
+        mmx plugins new dataset my_pairs --into ~/plugins
+    """
     from mmx_scaffold.kinds import kind_of
     from mmx_scaffold.names import checked
 

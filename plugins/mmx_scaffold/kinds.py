@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from mmx.errors import RecipeError
+from mmx.plugin import kinds as core
+from mmx.recipe.describe import a
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,10 @@ def kind_of(name: str) -> Kind:
     known = [*KINDS, *SHORT]
     if name in known:
         return KINDS[SHORT.get(name, name)]
-    if name == "engine":
-        raise RecipeError("an engine has no template: it is the seam to distributed execution (mmx.parts.engine)")
+    if name in core.KINDS:
+        raise RecipeError(
+            f"{a(name)} has no template; {core.KINDS[name].contract.partition(':')[0]} says what it must be"
+        )
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     raise RecipeError(f"no plugin can be started with a '{name}'{hint}\nkinds: {', '.join(KINDS)}")

@@ -11,24 +11,12 @@ import typer
 
 from mmx.cli.guard import guarded, printable
 from mmx.cli.output import print_json
-from mmx.cli.words import Json, PluginFiles, RecipeName, Sets, Unset, examples
+from mmx.cli.words import Json, PluginFiles, RecipeName, Sets, Unset
 
 if TYPE_CHECKING:
     from mmx.recipe.schema import Recipe
     from mmx_verify.plan import Trial
     from mmx_verify.run import Reference, Row
-
-EXAMPLES = examples(
-    "mmx verify clip_b16",
-    "mmx verify quickstart --list",
-    "mmx verify my.toml --layouts dp2,tp2 --set seed=1",
-    "mmx verify my.toml --plugin my_loss.py --json",
-)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("verify", epilog=EXAMPLES)(verify)
 
 
 @guarded
@@ -45,10 +33,16 @@ def verify(
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print what is wrong only.")] = False,
 ) -> int:
-    """batch losses, gradients and weights of many processes with those of one, on this machine's CPUs.
+    """Compare losses, gradients and weights of many processes with those of one, on this machine's CPUs.
 
     Takes a few steps of the recipe's tiny form on one process, and under each layout of the recipe's engine (or of an
     installed one that has some). The exit code is 1 if one of them differs or fails.
+
+    Examples:
+        mmx verify clip_b16
+        mmx verify quickstart --list
+        mmx verify my.toml --layouts dp2,tp2 --set seed=1
+        mmx verify my.toml --plugin my_loss.py --json
     """
     from mmx.plugin.manager import Plugins
     from mmx.recipe.load import load

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import mmx
+from mmx.cli.main import app
 from mmx.plugin.manager import Plugins
 from pages.installed import install
 
@@ -33,6 +35,9 @@ ema = 0.5
 [evaluators.unseen_artist]
 name = "modality_gap"
 
+[evaluators.unseen_artist.centre]
+name = "median"
+
 [evaluators.unseen_artist.data]
 name = "emoji"
 styles = ["fluent"]
@@ -47,7 +52,7 @@ def entry_of(plugins: Plugins) -> tuple[str, tuple[tuple[str, str], ...]]:
 @pytest.mark.usefixtures("geometry")
 def test_it_is_listed_by_its_metadata_and_imported_when_named() -> None:
     plugins = Plugins()
-    parts = (("evaluator", "modality_gap"), ("loss", "uniform"))
+    parts = (("centre", "median"), ("evaluator", "modality_gap"), ("kind", "centre"), ("loss", "uniform"))
     assert entry_of(plugins) == ("listed", parts) and "mmx_geometry" not in sys.modules
     assert plugins.registries["loss"]["clip"].name == "clip" and "mmx_geometry" not in sys.modules
     assert plugins.registries["loss"]["uniform"].config.__module__ == "mmx_geometry.configs"
@@ -64,6 +69,35 @@ def test_a_run_trains_with_its_loss_and_calls_its_hook(tmp_path: Path, monkeypat
     assert found["step"] == 2 and 0 < found["unseen_artist"] < 2
     rows = [json.loads(row) for row in (run / "metrics.jsonl").read_text().splitlines()]
     assert any("spread" in json.dumps(row) for row in rows)
+    shown = CliRunner().invoke(app, ["geometry", str(run), "--json"])
+    assert shown.exit_code == 0 and json.loads(shown.stdout) == {"evaluations": [found]}
+
+
+@pytest.mark.usefixtures("geometry")
+def test_its_command_is_one_of_mmx(tmp_path: Path) -> None:
+    listed = CliRunner().invoke(app, ["--help"]).stdout
+    assert "  geometry  Show how far images and texts lay apart at each evaluation of a..." in listed
+    assert "mmx_geometry" not in sys.modules
+    assert "mmx geometry runs/NAME --last" in CliRunner().invoke(app, ["geometry", "--help"]).stdout
+    lost = CliRunner().invoke(app, ["geometry", str(tmp_path / "none"), "--json"])
+    assert lost.exit_code == 4 and json.loads(lost.stdout)["error"]["type"] == "DataError"
+
+
+@pytest.mark.usefixtures("geometry")
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ('centre.name="medan"', "no centre 'medan'; did you mean 'median'"),
+        ('centre.nam="median"', "evaluators.unseen_artist.centre"),
+    ],
+)
+def test_its_kind_is_checked_with_the_recipe(
+    key: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.toml").write_text(RECIPE)
+    done = CliRunner().invoke(app, ["recipe", "check", "r.toml", "--set", f"evaluators.unseen_artist.{key}"])
+    assert done.exit_code == 2 and expected in done.stderr
 
 
 @pytest.mark.slow

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, ParamSpec
 
+import typer
+
 from mmx.cli.output import print_json
 from mmx.errors import MmxError
 from mmx.launch.rank import ALONE, LATER, Rank, find
@@ -18,6 +20,8 @@ from mmx.launch.rank import ALONE, LATER, Rank, find
 P = ParamSpec("P")
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
+_USAGE: Final[type[Exception]] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+"""What typer says of wrong usage; it has no name of its own for it."""
 
 
 def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
@@ -25,7 +29,7 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        sys.exit(_outcome(lambda: command(*args, **kwargs), kwargs.get("json") is True))
+        sys.exit(outcome(lambda: command(*args, **kwargs), kwargs.get("json") is True))
 
     return run
 
@@ -35,11 +39,14 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
-def _outcome(command: Callable[[], int | None], json: bool) -> int:
+def outcome(command: Callable[[], int | None], json: bool) -> int:
+    """Run a command, and say what it raises. Return the process's exit code; what typer itself says and ends is raised."""
     try:
         code = command() or 0
         sys.stdout.flush()
         return code
+    except (typer.Exit, typer.Abort, _USAGE):
+        raise
     except BrokenPipeError:
         # The reader has gone away, as in `mmx plugins | head`: no error. Nothing more may be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

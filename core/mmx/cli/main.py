@@ -8,15 +8,14 @@ from typing import Annotated
 import typer
 
 from mmx.cli import plugins, recipe, run
+from mmx.cli.door import Door
 from mmx.cli.guard import whose
 from mmx.cli.words import EXIT_CODES, examples
 from mmx.launch.leaving import leaving
-from mmx_data import command as data
-from mmx_doctor import command as doctor
-from mmx_verify import command as verify
 
 app = typer.Typer(
     name="mmx",
+    cls=Door,
     help="Train, evaluate and inspect vision-language models.",
     epilog=examples(
         "mmx run recipes/quickstart.toml",
@@ -36,10 +35,7 @@ app = typer.Typer(
 )
 run.register(app)
 recipe.register(app)
-verify.register(app)
-data.register(app)
 plugins.register(app)
-doctor.register(app)
 
 
 def _version(asked: bool) -> None:

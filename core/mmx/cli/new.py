@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterator
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ import typer
 from mmx.cli.guard import guarded, printable
 from mmx.cli.output import print_json
 from mmx.cli.words import Json, PluginFiles, examples
+from mmx.plugin.kinds import KINDS
 
 
 def register(group: typer.Typer) -> None:
@@ -53,43 +56,34 @@ def copy(
 
 
 @guarded
-def new(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The new file.")],
-    image_encoder: Annotated[str | None, typer.Option(metavar="NAME")] = None,
-    text_encoder: Annotated[str | None, typer.Option(metavar="NAME")] = None,
-    fusion: Annotated[str | None, typer.Option(metavar="NAME")] = None,
-    tokenizer: Annotated[str | None, typer.Option(metavar="NAME")] = None,
-    loss: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
-    dataset: Annotated[str | None, typer.Option(metavar="NAME")] = None,
-    image_transform: Annotated[str | None, typer.Option(metavar="NAME")] = None,
-    text_transform: Annotated[str | None, typer.Option(metavar="NAME")] = None,
-    evaluator: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
-    engine: Annotated[str | None, typer.Option(metavar="NAME")] = None,
-    tracker: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
-    plugin: PluginFiles = None,
-) -> None:
+def new(file: Path, plugin: list[Path] | None = None, **chosen: str | list[str] | None) -> None:
     """Write a recipe from chosen parts, with every option and its help; mmx plugins lists the parts."""
     from mmx.plugin.manager import Plugins
     from mmx.recipe.template import template
     from mmx.wording import counted
 
-    single = {
-        "image_encoder": image_encoder,
-        "text_encoder": text_encoder,
-        "fusion": fusion,
-        "tokenizer": tokenizer,
-        "dataset": dataset,
-        "image_transform": image_transform,
-        "text_transform": text_transform,
-        "engine": engine,
-    }
-    chosen = {kind: [name] for kind, name in single.items() if name is not None}
-    chosen |= {"loss": loss or [], "evaluator": evaluator or [], "tracker": tracker or []}
-    text = template(chosen, Plugins(files=plugin or ()).registries)
+    names = {kind: [name] if isinstance(name, str) else name for kind, name in chosen.items() if name}
+    text = template(names, Plugins(files=plugin or ()).registries)
     _write(file, text)
     needed = text.count("  # NEEDED")
     todo = f"; fill in the {counted(needed, 'line')} marked NEEDED" if needed else ""
     print(f"wrote {file}{todo}; next: mmx recipe check {file}")
+
+
+def _parameters() -> Iterator[Parameter]:
+    """Yield what typer reads: the file, and an option for each kind of part that a recipe has a table for."""
+    one = Annotated[str | None, typer.Option(metavar="NAME")]
+    several = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")]
+    file = Annotated[Path, typer.Argument(metavar="FILE", help="The new file.")]
+    yield Parameter("file", Parameter.KEYWORD_ONLY, annotation=file)
+    for kind in KINDS.values():
+        if kind.table:
+            type = several if kind.many and not kind.first else one
+            yield Parameter(kind.name, Parameter.KEYWORD_ONLY, default=None, annotation=type)
+    yield Parameter("plugin", Parameter.KEYWORD_ONLY, default=None, annotation=PluginFiles)
+
+
+new.__signature__ = Signature(list(_parameters()))  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _by_name(match: re.Match[str]) -> str:

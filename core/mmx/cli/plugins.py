@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmx.cli.door import Door
 from mmx.cli.guard import guarded, printable
 from mmx.cli.output import print_json
 from mmx.cli.words import Json, PluginFiles, TraceCalls, examples
-from mmx_kit import command as plugins_check
-from mmx_scaffold import command as plugins_new
 
 if TYPE_CHECKING:
     from mmx.plugin.entries import PluginEntry
@@ -34,11 +33,9 @@ SHOW_EXAMPLES = examples(
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+    group = typer.Typer(cls=Door, invoke_without_command=True, rich_markup_mode=None)
     group.callback(epilog=EXAMPLES)(listing)
     group.command("show", epilog=SHOW_EXAMPLES)(show)
-    plugins_new.register(group)
-    plugins_check.register(group)
     app.add_typer(group, name="plugins")
 
 
@@ -84,17 +81,17 @@ def show(
 def _named(name: str, registries: Registries) -> Entry:
     """Find the one part of a name, or of ``KIND.NAME``."""
     from mmx.errors import RecipeError
-    from mmx.plugin.kinds import KINDS
 
+    known_kinds = registries.kinds
     kind, _, rest = name.partition(".")
-    if rest and kind in KINDS:
+    if rest and kind in known_kinds:
         return _entry(kind, rest, registries)
-    kinds = [kind for kind in KINDS if name in registries[kind].names()]
+    kinds = [kind for kind in known_kinds if name in registries[kind].names()]
     if len(kinds) == 1:
         return _entry(kinds[0], name, registries)
     if kinds:
         raise RecipeError("\n".join([f"'{name}' is a part of several kinds:", *_shows(kinds, name)]))
-    if name in KINDS:
+    if name in known_kinds:
         known = registries[name].names()
         raise RecipeError("\n".join([f"which {name}?", *(f"  mmx plugins show {name} {one}" for one in known)]))
     raise RecipeError(f"there is no part '{name}'\nhelp: mmx plugins")
@@ -103,14 +100,13 @@ def _named(name: str, registries: Registries) -> Entry:
 def _entry(kind: str, name: str, registries: Registries) -> Entry:
     """Find a part. Only where a plugin is to blame for its absence is that a plugin's error."""
     from mmx.errors import RecipeError
-    from mmx.plugin.kinds import KINDS
     from mmx.recipe.manual import kind_of
 
-    registry = registries[kind_of(kind)]
+    registry = registries[kind_of(kind, registries.kinds)]
     refusal = registry.refusal(name)
     if refusal is None or refusal.plugin:
         return registry[name]
-    others = [other for other in KINDS if name in registries[other].names()]
+    others = [other for other in registries.kinds if name in registries[other].names()]
     elsewhere = ["there is one of another kind:", *_shows(others, name)] if others else []
     raise RecipeError("\n".join([refusal.text, *elsewhere, "help: mmx plugins"]))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmx.cli import new
+from mmx.cli.door import Door
 from mmx.cli.guard import guarded, printable
 from mmx.cli.output import print_json
 from mmx.cli.words import Json, PluginFiles, RecipeName, Sets, Unset, examples
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
+        cls=Door,
         help="Check, show, list, copy and write recipes.",
         epilog=examples("mmx recipe list", "mmx recipe check my.toml", "mmx recipe schema optim"),
         no_args_is_help=True,

@@ -44,5 +44,6 @@ PluginFiles = Annotated[
 ]
 TraceCalls = Annotated[bool, typer.Option("--trace", help="Show every hook call of every plugin on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, also of an error.")]
+"""The option of a command that prints one document for programs: ``json: Json = False``."""
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A .toml file, or the name of a recipe of mmx.")]

@@ -1,18 +1,19 @@
 """Entry points: which plugins are installed and what they register, by their metadata alone; reading them imports nothing.
 
-In the group ``mmx.plugins.v1``, a key ``KIND.NAME`` says that the module registers that part. A key without a kind
-names a module that has hooks only.
+In the group ``mmx.plugins.v1``, a key ``KIND.NAME`` says that the module registers that part, and ``kind.NAME`` that it
+brings that kind. ``command.NAME`` names a command itself, as ``module:function``. A key without a kind names a module that
+has hooks only.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Final, Literal
 
-from mmx.plugin.kinds import KINDS
+from mmx.plugin.kinds import KINDS, REFERENCE
 
 API_LEVEL: Final = 1
 """The plugin interface this core speaks; a plugin says which one it speaks by its group's name."""
@@ -57,7 +58,11 @@ class PluginEntry:
         return self.status in ("listed", "loaded")
 
     def load(self) -> object:
-        """Import the module."""
+        """Import the module; of a command, which has none with hooks, return what registers it."""
+        if ":" in self.module:
+            from mmx.plugin.commands import Registers
+
+            return Registers(self)
         return EntryPoint(self.module, self.module, GROUP).load()
 
 
@@ -70,8 +75,18 @@ def installed() -> Iterator[PluginEntry]:
             # The first on the path is the one that Python imports; a second is left over from another install.
             name = _field(distribution, "Name")
             found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), list(_entries(distribution, name)))
-    for name in sorted(found):
-        yield from sorted(found[name], key=lambda entry: entry.module)
+    entries = [entry for name in sorted(found) for entry in sorted(found[name], key=lambda entry: entry.module)]
+    brought = [name for entry in entries for kind, name in entry.parts if kind == "kind"]
+    for entry in entries:
+        yield _with_known_kinds(entry, list(dict.fromkeys([*KINDS, *brought])))
+
+
+def _with_known_kinds(entry: PluginEntry, kinds: Sequence[str]) -> PluginEntry:
+    unknown = [f"{kind}.{name}" for kind, name in entry.parts if kind not in kinds]
+    if not unknown or not entry.usable:
+        return entry
+    reason = f"its metadata lists {unknown[0]}, but there is no such kind of part; kinds are {', '.join(kinds)}"
+    return replace(entry, status="broken", reason=reason)
 
 
 def _entries(distribution: Distribution, name: str) -> Iterator[PluginEntry]:
@@ -94,8 +109,12 @@ def _entry(bare: PluginEntry, points: Sequence[EntryPoint]) -> PluginEntry:
     parts = tuple(sorted((kind, name) for kind, dot, name in keys if dot))
     group = points[0].group
     level = group.removeprefix(PREFIX)
-    unknown = [f"{kind}.{name}" for kind, name in parts if kind not in KINDS]
-    if ":" in bare.module:
+    commands = [point.name for point, (kind, _, _) in zip(points, keys, strict=True) if kind == "command"]
+    if commands and not (REFERENCE.fullmatch(bare.module) and len(commands) == len(points)):
+        module = bare.module.partition(":")[0]
+        reason = f'a command is named as \'module:function\', such as "{commands[0]}" = "{module}:main"'
+        return PluginEntry(bare.module, bare.distribution, bare.version, parts, "broken", reason)
+    if ":" in bare.module and not commands:
         module = bare.module.partition(":")[0]
         reason = f'an entry point names a module, not what is in it: write "{points[0].name}" = "{module}"'
         return PluginEntry(bare.module, bare.distribution, bare.version, parts, "broken", reason)
@@ -105,9 +124,6 @@ def _entry(bare: PluginEntry, points: Sequence[EntryPoint]) -> PluginEntry:
     if level != str(API_LEVEL):
         reason = f"it speaks plugin interface {level}, this mmx speaks {API_LEVEL}; install a version that fits"
         return PluginEntry(bare.module, bare.distribution, bare.version, parts, "incompatible", reason)
-    if unknown:
-        reason = f"its metadata lists {unknown[0]}, but there is no such kind of part; kinds are {', '.join(KINDS)}"
-        return PluginEntry(bare.module, bare.distribution, bare.version, parts, "broken", reason)
     return PluginEntry(bare.module, bare.distribution, bare.version, parts)
 
 

@@ -1,54 +1,176 @@
-"""The kinds of part, and one registered part."""
+"""The kinds of part in one table, and one registered part."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from mmx.config import (
-    DatasetConfig,
-    EncoderConfig,
-    EngineConfig,
-    EvaluatorConfig,
-    LossConfig,
-    PartConfig,
-    TrackerConfig,
-    TransformConfig,
-)
-from mmx.errors import PluginError
+from mmx.errors import MmxError, PluginError, RecipeError
 
-KINDS: Final[dict[str, str]] = {
-    "image_encoder": "mmx.parts.encoder:ImageEncoder",
-    "text_encoder": "mmx.parts.encoder:TextEncoder",
-    "fusion": "mmx.parts.fusion:Fusion",
-    "loss": "mmx.parts.loss:Loss",
-    "dataset": "mmx.parts.dataset:Dataset",
-    "image_transform": "mmx.parts.transform:ImageTransform",
-    "text_transform": "mmx.parts.transform:TextTransform",
-    "tokenizer": "mmx.parts.tokenizer:Tokenizer",
-    "evaluator": "mmx.parts.evaluator:Evaluator",
-    "engine": "mmx.parts.engine:Engine",
-    "tracker": "mmx.parts.tracker:Tracker",
-}
-"""Every kind of part, and the contract it fulfils. The contracts import torch, so they are named, not imported."""
-
-CONFIGS: Final[dict[str, type[PartConfig]]] = {
-    "image_encoder": EncoderConfig,
-    "text_encoder": EncoderConfig,
-    "loss": LossConfig,
-    "dataset": DatasetConfig,
-    "image_transform": TransformConfig,
-    "text_transform": TransformConfig,
-    "evaluator": EvaluatorConfig,
-    "engine": EngineConfig,
-    "tracker": TrackerConfig,
-}
-"""What a part's options derive from, by kind; PartConfig where a kind is not listed."""
+if TYPE_CHECKING:
+    from mmx.config import PartConfig
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 REFERENCE: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+KIND_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of part: all that the core, its listings, the kit and the pages know of it.
+
+    Contract and options are named as ``module:Class``, not imported: contracts need torch, and options pydantic.
+    """
+
+    name: str
+    """What metadata, :class:`mmx.config.Slot` and messages call it: ``image_encoder``."""
+    contract: str
+    """The class that its parts derive from; of a protocol, what its parts themselves must be."""
+    about: str
+    """One line for listings: what such a part does."""
+    config: str = "mmx.config:PartConfig"
+    """The class that the options of its parts derive from; empty if its parts have no options."""
+    needs: tuple[str, ...] = ()
+    """What a part's class is given after its options, in order and by name: ``("sizes",)``."""
+    table: str = ""
+    """The table of a recipe where such a part stands; empty if it stands in the options of other parts only, or nowhere."""
+    many: bool = False
+    """Whether that table holds any number of them, each in a table with a name of its own: ``[losses.NAME]``."""
+    key: str = "name"
+    """The key that names the part in its table."""
+    first: str = ""
+    """How a new recipe calls the first of many; after the part if empty."""
+    needed: bool = False
+    """Whether no recipe can do without one."""
+    checks: str = ""
+    """``module:NAME`` of checks that the kit makes of its parts, beside those of every kind; the core's are in the kit."""
+
+    def options(self) -> type[PartConfig]:
+        """Import the class that the options of its parts derive from."""
+        return cast("type[PartConfig]", locate(self.config or "mmx.config:PartConfig", f"the kind '{self.name}'"))
+
+    def place(self, name: str) -> str:
+        """Return the table of a recipe that a part of a name is written to; the name is quoted where TOML needs it."""
+        return f"{self.table}.{self.first or name}" if self.many else self.table
+
+    def accepts(self, part: object) -> bool:
+        """Say whether something that was imported fulfils the contract."""
+        contract = cast(Any, locate(self.contract, f"the kind '{self.name}'"))
+        if getattr(contract, "_is_protocol", False):
+            return isinstance(part, contract)
+        return isinstance(part, type) and issubclass(part, contract)
+
+
+_TABLE: Final = (
+    Kind(
+        "image_encoder",
+        "mmx.parts.encoder:ImageEncoder",
+        "pixels become a vector, and one for each place",
+        config="mmx.config:EncoderConfig",
+        needs=("sizes",),
+        table="image_encoder",
+        needed=True,
+    ),
+    Kind(
+        "text_encoder",
+        "mmx.parts.encoder:TextEncoder",
+        "token ids become a vector, and one for each token",
+        config="mmx.config:EncoderConfig",
+        needs=("sizes",),
+        table="text_encoder",
+        needed=True,
+    ),
+    Kind(
+        "fusion",
+        "mmx.parts.fusion:Fusion",
+        "how image and text come together",
+        needs=("sizes",),
+        table="fusion",
+        needed=True,
+    ),
+    Kind(
+        "loss",
+        "mmx.parts.loss:Loss",
+        "a number that is made small",
+        config="mmx.config:LossConfig",
+        needs=("sizes",),
+        table="losses",
+        many=True,
+        needed=True,
+    ),
+    Kind(
+        "dataset",
+        "mmx.parts.dataset:Dataset",
+        "pictures with captions, read by their index",
+        config="mmx.config:DatasetConfig",
+        table="data.train",
+        needed=True,
+    ),
+    Kind(
+        "image_transform",
+        "mmx.parts.transform:ImageTransform",
+        "a picture becomes pixels of the model's size",
+        config="mmx.config:TransformConfig",
+        needs=("preprocess",),
+        table="data.images",
+        many=True,
+        first="clean",
+        needed=True,
+    ),
+    Kind(
+        "text_transform",
+        "mmx.parts.transform:TextTransform",
+        "captions become token ids",
+        config="mmx.config:TransformConfig",
+        needs=("tokenizer",),
+        table="data.texts",
+        many=True,
+        first="clean",
+        needed=True,
+    ),
+    Kind(
+        "tokenizer",
+        "mmx.parts.tokenizer:Tokenizer",
+        "a text becomes ids, and ids become a text",
+        table="tokenizer",
+        needed=True,
+    ),
+    Kind(
+        "evaluator",
+        "mmx.parts.evaluator:Evaluator",
+        "a model is measured on a dataset",
+        config="mmx.config:EvaluatorConfig",
+        needs=("dataset",),
+        table="evaluators",
+        many=True,
+    ),
+    Kind(
+        "engine",
+        "mmx.parts.engine:Engine",
+        "how steps are computed, on one process or many",
+        config="mmx.config:EngineConfig",
+        table="parallel",
+        key="engine",
+    ),
+    Kind(
+        "tracker",
+        "mmx.parts.tracker:Tracker",
+        "what happens in a run is shown or written",
+        config="mmx.config:TrackerConfig",
+        table="trackers",
+        many=True,
+    ),
+    Kind("command", "mmx.parts.command:Command", "one more command of mmx, named in the metadata alone", config=""),
+    Kind("kind", "mmx.plugin.kinds:Kind", "one more kind of part", config=""),
+)
+
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _TABLE}
+"""Every kind of part that the core knows, by name. A plugin adds others with ``register.kind``."""
+BUILT: Final = tuple(kind.name for kind in _TABLE if kind.config)
+"""Those whose parts are classes that are built with options."""
 
 
 @dataclass(frozen=True)
@@ -63,21 +185,48 @@ class Entry:
     """``module:Class``, imported when the part is built."""
     owner: str
     """The distribution (or file) whose plugin registered the part."""
+    own: Kind | None = None
+    """Its kind, where a plugin brought that."""
+
+    @property
+    def row(self) -> Kind:
+        """Its kind."""
+        return self.own or KINDS[self.kind]
 
     def load(self) -> type:
         """Import the part and check that it fulfils the contract of its kind."""
-        found = _locate(self.part, self.describe())
-        contract = cast(type, _locate(KINDS[self.kind], "the core"))
-        if not (isinstance(found, type) and issubclass(found, contract)):
-            raise PluginError(f"{self.describe()}: {self.part} is not a subclass of {KINDS[self.kind]}")
-        return found
+        found = locate(self.part, self.describe())
+        if not self.row.accepts(found):
+            raise PluginError(f"{self.describe()}: {self.part} is not a subclass of {self.row.contract}")
+        return cast(type, found)
+
+    def build(self, config: PartConfig, *needs: Any) -> Any:
+        """Build the part as ``Class(config, *needs)``.
+
+        Raises:
+            PluginError: it cannot be imported, or its constructor fails with an error that is not meant for users.
+            RecipeError: its constructor refuses a value.
+        """
+        try:
+            return self.load()(config, *needs)
+        except (MmxError, KeyboardInterrupt):
+            raise
+        except ValueError as error:
+            raise RecipeError(f"{self.kind} '{self.name}': {error}") from error
+        except Exception as error:
+            raise PluginError(f"{self.describe()} cannot be built: {type(error).__name__}: {error}") from error
 
     def describe(self) -> str:
         """Name the part and its owner, for messages."""
         return f"{self.kind} '{self.name}' of {self.owner}"
 
 
-def _locate(reference: str, owner: str) -> object:
+def locate(reference: str, owner: str) -> object:
+    """Import ``module:name``.
+
+    Raises:
+        PluginError: it is not there, or cannot be imported; ``owner`` begins the message.
+    """
     module, _, attribute = reference.partition(":")
     try:
         return getattr(import_module(module), attribute)

@@ -74,6 +74,8 @@ class Plugins(Source):
         self.registries = Registries(self)
         self.faults: list[Fault] = []
         self._known: dict[str, PluginEntry] = {}
+        self._loading: set[str] = set()
+        """Owners that are being imported; one may ask for a kind that it brings itself."""
         self._say = say or _complain
         self._trace = Trace(trace)
         self._manager = pluggy.PluginManager("mmx")
@@ -119,8 +121,10 @@ class Plugins(Source):
     @override
     def summon(self, owner: str) -> str:
         entry = self._known.get(owner)
-        if entry is not None and entry.status == "listed":
+        if entry is not None and entry.status == "listed" and owner not in self._loading:
+            self._loading.add(owner)
             entry = self._admit(entry, entry.load)
+            self._loading.discard(owner)
         return "" if entry is None else entry.reason
 
     @override

@@ -1,146 +1,19 @@
-"""Registries: which parts there are, by kind and name, and who has them."""
+"""Registries: which parts there are, by kind and name, and the door through which a plugin adds to them."""
 
 from __future__ import annotations
 
-import difflib
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from pydantic_core import PydanticCustomError
 from typing_extensions import override
 
 from mmx.config import Choices, PartConfig
 from mmx.errors import PluginError
-from mmx.plugin.kinds import CONFIGS, KINDS, NAME, REFERENCE, Entry
-
-Claim = tuple[str, str]
-"""A part's name and its owner."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a name cannot be used."""
-
-    text: str
-    plugin: bool
-    """Whether a plugin is to blame rather than whoever wrote the name."""
-
-
-class Source(ABC):
-    """Knows what plugins list in their metadata, and imports one when a part of it is asked for."""
-
-    @abstractmethod
-    def listed(self, kind: str) -> Mapping[str, Sequence[str]]:
-        """Return the owners that list a part of this kind, by the part's name."""
-
-    @abstractmethod
-    def summon(self, owner: str) -> str:
-        """Import a plugin, once. Return why it cannot be used, or nothing."""
-
-    @abstractmethod
-    def enable(self, module: str) -> str:
-        """Import the plugin of a module, once. Return why it cannot be used, or nothing."""
-
-
-class Nowhere(Source):
-    """No plugin is installed: there is what was registered."""
-
-    @override
-    def listed(self, kind: str) -> Mapping[str, Sequence[str]]:
-        return {}
-
-    @override
-    def summon(self, owner: str) -> str:
-        return ""
-
-    @override
-    def enable(self, module: str) -> str:
-        return f"no plugin '{module}' is installed"
-
-
-@dataclass
-class Registry:
-    """The parts of one kind, by name. A name that two owners claim belongs to neither.
-
-    A part is known by its plugin's metadata; the plugin is imported when the part is asked for.
-    """
-
-    kind: str
-    source: Source
-    entries: dict[Claim, Entry] = field(default_factory=dict[Claim, Entry])
-    hidden: set[Claim] = field(default_factory=set[Claim])
-    """Claims that another owner was preferred to."""
-
-    def __iter__(self) -> Iterator[Entry]:
-        """Yield the parts that can be used; imports every plugin that has one of this kind."""
-        return iter([self[name] for name in self.names() if self.refusal(name) is None])
-
-    def __contains__(self, name: str) -> bool:
-        return self.refusal(name) is None
-
-    def __getitem__(self, name: str) -> Entry:
-        refusal = self.refusal(name)
-        if refusal:
-            raise PluginError(refusal.text)
-        return self.entries[name, self._owners(name)[0]]
-
-    def names(self) -> list[str]:
-        """Return the names there are; imports nothing."""
-        return sorted({*self.source.listed(self.kind), *(entry.name for entry in self.entries.values())})
-
-    def add(self, entry: Entry) -> None:
-        """Add an entry.
-
-        Raises:
-            PluginError: its owner registered the name already.
-        """
-        if (entry.name, entry.owner) in self.entries:
-            raise PluginError(f"{entry.owner} registers the {self.kind} '{entry.name}' twice")
-        self.entries[entry.name, entry.owner] = entry
-
-    def drop(self, owner: str) -> None:
-        """Forget what an owner registered."""
-        self.entries = {claim: entry for claim, entry in self.entries.items() if entry.owner != owner}
-
-    def prefer(self, name: str, owner: str, others: Collection[str]) -> list[str]:
-        """Give a name to one owner, in place of those of the others that claim it; return these."""
-        hidden = [other for other in self._owners(name) if other != owner and other in others]
-        self.hidden |= {(name, other) for other in hidden}
-        return hidden
-
-    def clashes(self) -> list[str]:
-        """Return a line on every name that two plugins claim; imports nothing."""
-        return [self._clash(name) for name in self.names() if len(self._owners(name)) > 1]
-
-    def refusal(self, name: str) -> Refusal | None:
-        """Say why a name cannot be used and which one may have been meant; None if it can. Imports its plugin."""
-        owners = self._owners(name)
-        if len(owners) > 1:
-            return Refusal(self._clash(name), plugin=True)
-        if not owners:
-            return Refusal(self._unknown(name), plugin=False)
-        reason = self.source.summon(owners[0])
-        if reason:
-            return Refusal(f"the {self.kind} '{name}' is of {owners[0]}, which cannot be used: {reason}", plugin=True)
-        return None
-
-    def _owners(self, name: str) -> list[str]:
-        registered = (owner for known, owner in self.entries if known == name)
-        claims = {*self.source.listed(self.kind).get(name, ()), *registered}
-        return sorted(owner for owner in claims if (name, owner) not in self.hidden)
-
-    def _clash(self, name: str) -> str:
-        both = " and ".join(self._owners(name))
-        return f"two plugins register the {self.kind} '{name}': {both}; uninstall or leave out one of them"
-
-    def _unknown(self, name: str) -> str:
-        names = self.names()
-        close = difflib.get_close_matches(name, names, n=1)
-        known = f"(known: {', '.join(names) or 'none'})"
-        if close:
-            return f"no {self.kind} '{name}'; did you mean '{close[0]}'? {known}"
-        return f"no {self.kind} '{name}' {known}; is its plugin installed (mmx plugins), or one file (--plugin FILE)?"
+from mmx.plugin.claims import Claim, Refusal, Registry
+from mmx.plugin.claims import Nowhere as Nowhere
+from mmx.plugin.claims import Source as Source
+from mmx.plugin.kinds import KIND_NAME, KINDS, NAME, REFERENCE, Entry, Kind
 
 
 class Registries(Choices):
@@ -148,22 +21,54 @@ class Registries(Choices):
 
     def __init__(self, source: Source | None = None) -> None:
         self.source = source or Nowhere()
-        self.kinds: dict[str, Registry] = {kind: Registry(kind, self.source) for kind in KINDS}
+        self._made: dict[str, Registry] = {kind: Registry(kind, self.source) for kind in KINDS}
+        self._rows: dict[Claim, Kind] = {}
+        """Kinds that plugins brought, by name and owner."""
+
+    @property
+    def kinds(self) -> Mapping[str, Registry]:
+        """The registries of every kind: those of the core, and those that plugins list or registered; imports nothing."""
+        for kind in self._made["kind"].names():
+            self._made.setdefault(kind, Registry(kind, self.source))
+        return self._made
 
     def __getitem__(self, kind: str) -> Registry:
         return self.kinds[kind]
 
     def __iter__(self) -> Iterator[Entry]:
-        for registry in self.kinds.values():
+        for registry in list(self.kinds.values()):
             yield from registry
 
+    def row(self, kind: str) -> Kind:
+        """Return a kind of the core, or of a plugin, which is imported.
+
+        Raises:
+            PluginError: no plugin brings it, its plugin cannot be used, or two plugins bring it.
+        """
+        if kind in KINDS:
+            return KINDS[kind]
+        refusal = self._made["kind"].refusal(kind)
+        if refusal:
+            raise PluginError(refusal.text)
+        claim = kind, self._made["kind"].owners(kind)[0]
+        if claim not in self._rows:
+            raise PluginError(
+                f"the kind '{kind}' is not registered yet; call register.kind before its parts are registered"
+            )
+        return self._rows[claim]
+
     @override
-    def choose(self, kind: str, name: str) -> type[PartConfig]:
-        refusal = self.kinds[kind].refusal(name)
+    def choose(self, kind: str, name: str) -> Entry:
+        refusal = self.kinds[kind].refusal(name) if kind in self.kinds else self._kindless(kind)
         if refusal:
             # The text goes in as a value, since the second argument is a template and names may hold braces.
             raise PydanticCustomError("part_plugin" if refusal.plugin else "part", "{text}", {"text": refusal.text})
-        return self.kinds[kind][name].config
+        return self.kinds[kind][name]
+
+    def _kindless(self, kind: str) -> Refusal:
+        return Refusal(
+            f"no installed plugin brings the kind of part '{kind}' (kinds: {', '.join(self.kinds)})", plugin=True
+        )
 
     @override
     def enable(self, module: str) -> None:
@@ -183,13 +88,19 @@ class Registries(Choices):
 
     def drop(self, owner: str) -> None:
         """Forget everything an owner registered (its registration failed half way)."""
-        for registry in self.kinds.values():
+        for registry in self._made.values():
             registry.drop(owner)
+        self._rows = {claim: row for claim, row in self._rows.items() if claim[1] != owner}
+
+    def bring(self, row: Kind, owner: str) -> None:
+        """Add a kind of a plugin's own."""
+        self._made["kind"].add(Entry("kind", row.name, row.about, row.options(), row.contract, owner))
+        self._rows[row.name, owner] = row
 
 
 @dataclass(frozen=True)
 class Registrar:
-    """What a plugin's ``mmx_register`` receives: call it once for each part."""
+    """What a plugin's ``mmx_register`` receives: call it once for each part, and its ``kind`` for a kind of its own."""
 
     registries: Registries
     owner: str
@@ -198,23 +109,58 @@ class Registrar:
         """Register a part.
 
         Args:
-            kind: one of :data:`KINDS`.
+            kind: one of the core's kinds, or one that a plugin brings.
             name: the name that recipes use: letters, digits, ``_``, ``-`` and ``.``.
-            config: its options, a class that does not need torch, derived from that of the kind (:data:`CONFIGS`).
+            config: its options, a class that does not need torch, derived from that of the kind.
             part: ``module:Class`` of the part, imported when it is built.
             summary: one line for listings.
 
         Raises:
             PluginError: the kind does not exist, the name is taken by the same plugin, or an argument is not as above.
         """
-        if kind not in KINDS:
-            raise PluginError(f"{self.owner} registers '{name}' as a {kind}; kinds are {', '.join(KINDS)}")
         what = f"{self.owner} registers the {kind} '{name}'"
+        row = self._row(kind, name)
         if not NAME.fullmatch(name):
             raise PluginError(f"{what}: a name is letters, digits, '_', '-' and '.', and starts with a letter")
-        base = CONFIGS.get(kind, PartConfig)
+        base = row.options()
         if not (isinstance(config, type) and issubclass(config, base)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise PluginError(f"{what}: its config {config!r} does not derive from mmx.config.{base.__name__}")
+            raise PluginError(f"{what}: its config {config!r} does not derive from {base.__module__}.{base.__name__}")
         if not REFERENCE.fullmatch(part):
             raise PluginError(f"{what}: the part is given as 'module:Class', not {part!r}")
-        self.registries[kind].add(Entry(kind, name, summary, config, part, self.owner))
+        own = None if kind in KINDS else row
+        self.registries[kind].add(Entry(kind, name, summary, config, part, self.owner, own))
+
+    def kind(self, row: Kind) -> None:
+        """Register a kind of part, before any part of it. Other plugins may have parts of it too.
+
+        Raises:
+            PluginError: the core has that kind, or a value of it is not as :class:`mmx.plugin.kinds.Kind` says.
+        """
+        what = f"{self.owner} registers the kind '{row.name}'"
+        if row.name in KINDS:
+            raise PluginError(f"{what}, which mmx has itself; give it another name")
+        if not KIND_NAME.fullmatch(row.name):
+            raise PluginError(f"{what}: a kind's name is small letters, digits and '_', and starts with a letter")
+        for key in ("contract", "config", *(("checks",) if row.checks else ())):
+            if not REFERENCE.fullmatch(getattr(row, key)):
+                raise PluginError(f"{what}: {key} is given as 'module:Class', not {getattr(row, key)!r}")
+        if row.table:
+            raise PluginError(f"{what} with the table '{row.table}', but only the core's kinds have tables of a recipe")
+        self.registries.bring(row, self.owner)
+
+    def command(self, name: str, part: str, summary: str) -> None:
+        """Register a command, as its metadata lists it; no plugin calls this."""
+        entry = Entry("command", name, summary, KINDS["command"].options(), part, self.owner)
+        self.registries["command"].add(entry)
+
+    def _row(self, kind: str, name: str) -> Kind:
+        if kind in ("kind", "command"):
+            how = "call register.kind" if kind == "kind" else "its metadata alone names it (mmx.parts.command)"
+            raise PluginError(f"{self.owner} registers '{name}' as a {kind}; {how}")
+        if kind not in self.registries.kinds:
+            kinds = ", ".join(self.registries.kinds)
+            raise PluginError(f"{self.owner} registers '{name}' as a {kind}; kinds are {kinds}")
+        try:
+            return self.registries.row(kind)
+        except PluginError as error:
+            raise PluginError(f"{self.owner} registers '{name}' as a {kind}: {error}") from error

@@ -22,7 +22,7 @@ class About:
 
 
 def about(entry: Entry) -> About:
-    """Find a part's class in its source. Nothing but the package around its module is imported."""
+    """Find a part's class, or a command, in its source. Nothing but the package around its module is imported."""
     module, _, name = entry.part.partition(":")
     try:
         spec = find_spec(module)
@@ -31,6 +31,8 @@ def about(entry: Entry) -> About:
     except (ImportError, ValueError, OSError, SyntaxError):
         return About(entry.part, "")
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return About(f"{path}:{node.lineno}", inspect.cleandoc(ast.get_docstring(node) or ""))
+        if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
+            return About(f"{path}:{node.lineno}", "")
     return About(entry.part, "")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from mmx.errors import RecipeError
+from mmx.plugin.kinds import KINDS
 from mmx.recipe.bundled import bundled, label
 from mmx.recipe.source import KeyPath, dotted, lines, parse, read_text
 
@@ -20,6 +21,7 @@ INSTEAD: Final[Mapping[KeyPath, str]] = {
     ("data", "sources"): "train",
 }
 """Keys that stand for each other: whoever sets one over a recipe that has the other replaces it."""
+_KEYS: Final[Mapping[str, str]] = {kind.table: kind.key for kind in KINDS.values() if kind.table}
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def forget(path: KeyPath, document: Document) -> None:
 
 def part_key(path: KeyPath) -> str:
     """Return the key that names the part in a table."""
-    return "engine" if path == ("parallel",) else "name"
+    return _KEYS.get(".".join(map(str, path)), "name")
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any], path: KeyPath, replaced: set[KeyPath]) -> dict[str, Any]:

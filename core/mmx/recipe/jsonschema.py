@@ -19,10 +19,9 @@ def json_schema(registries: Registries) -> dict[str, Any]:
     schema = Recipe.model_json_schema()
     schema["properties"] = {"extends": EXTENDS, **schema["properties"]}
     defs = cast(dict[str, Any], schema.setdefault("$defs", {}))
-    # The engine is named by another key than the other parts.
-    keys = {"engine": "engine"}
     for entry in registries:
-        defs[f"{entry.kind}.{entry.name}"] = _part(entry, keys.get(entry.kind, "name"))
+        if entry.row.config:
+            defs[f"{entry.kind}.{entry.name}"] = _part(entry, entry.row.key)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_open(schema, registries)}
 
 

@@ -6,7 +6,7 @@ import difflib
 import inspect
 import textwrap
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -28,7 +28,6 @@ from mmx.recipe.schema import (
     TrainTable,
 )
 from mmx.recipe.source import dotted, quote
-from mmx.recipe.template import PLACES
 
 TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "preprocess": PreprocessTable,
@@ -40,29 +39,23 @@ TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "checkpoint": CheckpointTable,
 }
 KIND_OF: Final[Mapping[str, str]] = {
-    "losses": "loss",
-    "data.train": "dataset",
-    "data.images": "image_transform",
-    "data.texts": "text_transform",
-    "evaluators": "evaluator",
-    "parallel": "engine",
-    "trackers": "tracker",
+    kind.table: kind.name for kind in KINDS.values() if kind.table not in ("", kind.name)
 }
 """The kind of part that belongs in a table."""
 
 
-def kind_of(word: str) -> str:
-    """Return a kind by its name or by that of its table.
+def kind_of(word: str, kinds: Collection[str] = KINDS) -> str:
+    """Return a kind, of those there are, by its name or by that of its table.
 
     Raises:
         RecipeError: there is none.
     """
     kind = KIND_OF.get(word, word)
-    if kind in KINDS:
+    if kind in kinds:
         return kind
-    close = difflib.get_close_matches(word, KINDS, n=1)
+    close = difflib.get_close_matches(word, kinds, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
-    raise RecipeError(f"there is no kind of part '{word}'{hint} (kinds: {', '.join(KINDS)})\nhelp: mmx plugins")
+    raise RecipeError(f"there is no kind of part '{word}'{hint} (kinds: {', '.join(kinds)})\nhelp: mmx plugins")
 
 
 def page(topic: str, registries: Registries) -> str:
@@ -77,9 +70,9 @@ def page(topic: str, registries: Registries) -> str:
     for length in range(len(topic), 0, -1):
         table, rest = topic[:length], topic[length + 1 :]
         kind = KIND_OF.get(table, table)
-        if kind in KINDS and topic[length : length + 1] in ("", "."):
+        if kind in registries.kinds and topic[length : length + 1] in ("", "."):
             return part_page(registries[kind][rest]) if rest in registries[kind] else _kind_page(kind, registries)
-    known = [*TABLES, *KIND_OF, *KINDS]
+    known = [*TABLES, *KIND_OF, *registries.kinds]
     close = difflib.get_close_matches(topic, known, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     raise RecipeError(f"a recipe has no table '{topic}'{hint}\nhelp: mmx recipe schema")
@@ -99,13 +92,11 @@ def part_page(entry: Entry) -> str:
     lines = [
         *(f"{entry.kind} {entry.name}", *textwrap.wrap(" ".join(entry.summary.split()), 80), ""),
         *([*wrapped(found.text), ""] if found.text else []),
-        write(rows) or "no options",
-        "",
+        *([write(rows) or "no options", ""] if entry.row.config else []),
         f"from {entry.owner}",
         f"part in {found.place}",
-        f"options in {_place(entry)}",
-        "",
-        snippet(entry),
+        *([f"options in {_place(entry)}"] if entry.row.config else []),
+        *(["", snippet(entry)] if entry.row.table else []),
     ]
     return "\n".join(lines)
 
@@ -142,8 +133,7 @@ def _value(default: str) -> object:
 
 def snippet(entry: Entry) -> str:
     """Write a table for a recipe; options that have a default are comments."""
-    key = "engine" if entry.kind == "engine" else "name"
-    lines = [f"[{PLACES[entry.kind].format(dotted((entry.name,)))}]", f"{key} = {quote(entry.name)}"]
+    lines = [f"[{entry.row.place(dotted((entry.name,)))}]", f"{entry.row.key} = {quote(entry.name)}"]
     if entry.kind in ("loss", "evaluator"):
         lines.insert(0, f"# one more {entry.kind}; under the name of one that the recipe has, it takes its place")
     for row in options(entry.config):
@@ -157,13 +147,15 @@ def snippet(entry: Entry) -> str:
 
 
 def _kind_page(kind: str, registries: Registries) -> str:
-    table = PLACES[kind].format("NAME")
-    text = [f"[{table}]  {a(kind)}; its key {'engine' if kind == 'engine' else 'name'} says which:"]
+    row = registries.row(kind)
+    where = f"[{row.place('NAME')}]  {a(kind)}" if row.table else f"{a(kind)}: {row.about}"
+    text = [f"{where}; its key {row.key} says which:" if row.config else where]
     for entry in registries[kind]:
         text += textwrap.wrap(f"{entry.name}: {entry.summary}", 80, initial_indent="  ", subsequent_indent="      ")
     if len(text) == 1:
         text.append("  none is installed")
-    return "\n".join([*text, "", f"mmx recipe schema {kind}.NAME shows the options of one"])
+    how = f"mmx recipe schema {kind}.NAME shows the options of one" if row.config else f"mmx plugins show {kind} NAME"
+    return "\n".join([*text, "", how])
 
 
 def _titled(title: str, about: str, rows: list[Option]) -> str:

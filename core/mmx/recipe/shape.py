@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from mmx.config import Slot
 from mmx.plugin.registry import Registries
+from mmx.recipe.document import part_key
 from mmx.recipe.schema import Recipe
 from mmx.recipe.source import KeyPath, item
 
@@ -22,7 +23,7 @@ def table_at(path: KeyPath, values: Mapping[str, Any], registries: Registries) -
 def keys_of(table: type[BaseModel], path: KeyPath) -> list[str]:
     """Return the keys that may be written in a table."""
     keys = [field.alias or name for name, field in table.model_fields.items()]
-    return ["engine" if key == "name" else key for key in keys] if path == ("parallel",) else keys
+    return [part_key(path) if key == "name" else key for key in keys]
 
 
 def slot_at(path: KeyPath, values: Mapping[str, Any], registries: Registries) -> Slot | None:

@@ -9,26 +9,15 @@ from typing import Final
 from pydantic import BaseModel
 
 from mmx.errors import RecipeError
+from mmx.plugin.kinds import KINDS
 from mmx.plugin.registry import Registries
 from mmx.recipe.describe import Option, options
 from mmx.recipe.schema import CheckpointTable, DataTable, OptimTable, PreprocessTable, TrainTable
 from mmx.recipe.source import dotted, quote
 
-PLACES: Final[Mapping[str, str]] = {
-    "image_encoder": "image_encoder",
-    "text_encoder": "text_encoder",
-    "fusion": "fusion",
-    "tokenizer": "tokenizer",
-    "loss": "losses.{}",
-    "dataset": "data.train",
-    "image_transform": "data.images.clean",
-    "text_transform": "data.texts.clean",
-    "evaluator": "evaluators.{}",
-    "engine": "parallel",
-    "tracker": "trackers.{}",
-}
+PLACES: Final[Mapping[str, str]] = {kind.name: kind.place("{}") for kind in KINDS.values() if kind.table}
 """The table that a part of each kind is written to; ``{}`` is the part's name."""
-FREE: Final = ("evaluator", "engine", "tracker")
+FREE: Final = tuple(kind for kind in PLACES if not KINDS[kind].needed)
 """Kinds that a recipe can do without."""
 
 
@@ -67,7 +56,7 @@ def _parts(kind: str, place: str, names: Sequence[str], registries: Registries) 
     text: list[str] = []
     for name in names:
         entry = registries[kind][name]
-        key = "engine" if kind == "engine" else "name"
+        key = KINDS[kind].key
         others = [quote(other) for other in known if other != name]
         note = f"  # or {', '.join(others)}" if others else ""
         about, *rows = _table(place.format(dotted((name,))), entry.config, {key: quote(name) + note}, key=key)
@@ -84,7 +73,7 @@ def _table(
 
 
 def _row(row: Option, value: str) -> Iterator[str]:
-    if value and row.key in ("name", "engine"):
+    if value and row.key in {kind.key for kind in KINDS.values()}:
         yield f"{row.key} = {value}"
         return
     yield from _comment(row.help)

@@ -12,7 +12,7 @@ from mmx.data.keep import kept
 from mmx.data.mixture import Mixture
 from mmx.data.order import Order, Source
 from mmx.data.views import ImageView, Reader, TextView, needed
-from mmx.errors import DataError, MmxError, PluginError, RecipeError
+from mmx.errors import DataError, RecipeError
 from mmx.learn.accumulate import inexact
 from mmx.learn.model import Model
 from mmx.learn.norm import group_batch_norms
@@ -79,15 +79,7 @@ def part(registries: Registries, kind: str, config: PartConfig, *needs: Any) -> 
     Raises:
         PluginError: it cannot be imported, or its constructor fails with an error that is not meant for users.
     """
-    entry = registries[kind][config.name]
-    try:
-        return entry.load()(config, *needs)
-    except (MmxError, KeyboardInterrupt):
-        raise
-    except ValueError as error:
-        raise RecipeError(f"{kind} '{config.name}': {error}") from error
-    except Exception as error:
-        raise PluginError(f"{entry.describe()} cannot be built: {type(error).__name__}: {error}") from error
+    return registries[kind][config.name].build(config, *needs)
 
 
 def reading(recipe: ModelParts, registries: Registries) -> Reading:

@@ -65,7 +65,8 @@ def test_commands_that_need_no_torch(tmp_path: Path, arguments: tuple[str, ...],
 def test_help_loads_no_plugins(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     found = modules_of(tmp_path, *arguments)
     assert not found & {*HEAVY, "rich", "tree_sitter", "mmx.plugin.registry", "mmx.plugin.manager", "mmx.recipe"}
-    assert not [name for name in found if name.startswith("mmx_")]
+    own = f"mmx_{arguments[0]}"  # the help of a plugin's command is in its own module
+    assert not [name for name in found if name.startswith("mmx_") and name.partition(".")[0] != own]
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",)])

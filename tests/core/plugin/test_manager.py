@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,26 +23,7 @@ STEP: Any = SimpleNamespace(step=1)
 OUTCOME: Any = SimpleNamespace(status="finished")
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that distributions are installed into."""
-    known = set(sys.modules)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield tmp_path
-    for name in set(sys.modules) - known:
-        if _made(name):
-            del sys.modules[name]
-
-
-@pytest.fixture(autouse=True)
-def forgotten() -> None:
-    """Modules of other tests' files are not there."""
-    for name in [name for name in sys.modules if _made(name)]:
-        del sys.modules[name]
-
-
-def _made(module: str) -> bool:
-    return module == "toy" or module.startswith("toy_")
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 
 def reason(plugins: Plugins, name: str) -> str:

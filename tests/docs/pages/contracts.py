@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from mmx.config import PartConfig
-from mmx.plugin.kinds import CONFIGS, KINDS
+from mmx.plugin.kinds import KINDS, Kind
 from mmx.recipe.describe import options
-from mmx.recipe.template import PLACES
 from pages import source
 from pages.markdown import cell, code, inline, prose, table
 from pages.parts import option_table
@@ -48,10 +46,11 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
 FUNCTIONS: Final = (
     *("mmx.data.pixels:preprocess", "mmx.data.pixels:pixels_of", "mmx.data.pixels:square"),
     *("mmx.data.pixels:stretch", "mmx.data.pixels:pad", "mmx.data.decode:decode"),
+    "mmx.cli.output:print_json",
     *("mmx.parts.gradient:constant", "mmx.parts.precision:to_fp32", "mmx.parts.precision:full_precision"),
 )
 """Functions of the core that a part may call."""
-ALIASES: Final = ("mmx.parts.encoder:Mode", "mmx.learn.global_batch:FeatureKind")
+ALIASES: Final = ("mmx.parts.encoder:Mode", "mmx.learn.global_batch:FeatureKind", "mmx.cli.words:Json")
 
 
 def hooks_page() -> str:
@@ -79,8 +78,14 @@ def _role(hook: source.Function) -> str:
 
 def kinds_page() -> str:
     rows = [
-        (f"[`{kind}`](#{kind})", code(contract.partition(":")[2]), code(_built(contract)), code(_place(kind)))
-        for kind, contract in KINDS.items()
+        (
+            f"[`{row.name}`](#{row.name})",
+            code(row.contract.partition(":")[2]),
+            code(_built(row)),
+            code(_place(row)),
+            row.about,
+        )
+        for row in KINDS.values()
     ]
     lines = [
         "# Kinds of part",
@@ -89,10 +94,10 @@ def kinds_page() -> str:
         "Letters of shapes: `b` rows on this rank, `B` rows over all ranks, `n` tokens, `t` text positions,",
         "`w` an encoder's width, `d` the shared width, `q` queries, `h w` pixels, `v` vocabulary.",
         "",
-        *table(("kind", "contract", "built as", "table of a recipe"), rows),
+        *table(("kind", "contract", "built as", "table of a recipe", "what it does"), rows),
     ]
-    for kind, contract in KINDS.items():
-        lines += _kind(kind, contract)
+    for row in KINDS.values():
+        lines += _kind(row)
     lines += [
         "## Options",
         "",
@@ -113,30 +118,37 @@ def _meets(signatures: Iterable[str]) -> list[str]:
     return [f"Values: {', '.join(links)}.", ""] if links else []
 
 
-def _kind(kind: str, contract: str) -> Iterator[str]:
-    config = CONFIGS.get(kind, PartConfig)
-    yield from (f"## {kind}", "")
+def _kind(row: Kind) -> Iterator[str]:
+    contract = row.contract
+    yield from (f"## {row.name}", "")
     for reference in (contract, *source.kinds_of(contract)):
         yield from _class(reference, level=3)
     forms = [source.described(one) for one in (contract, *source.kinds_of(contract))]
     yield from _meets(function.signature for form in forms for function in form.functions)
-    shared = options(config, "engine" if kind == "engine" else "name")
+    if not row.config:
+        return
+    config = row.options()
+    shared = options(config, row.key)
     yield f"Its options derive from [`{config.__name__}`](#{config.__name__.lower()}), so that each has these:"
     yield ""
     yield from option_table(shared)
-    if kind == "engine":
+    if row.key != "name":
         yield "The class calls it `name`, as all do; the recipe's table `[parallel]` calls it `engine`."
         yield ""
 
 
-def _built(contract: str) -> str:
-    found = re.search(r"``(Class\([^`]*\))``", source.described(contract).about)
-    assert found is not None, f"the docstring of {contract} does not say how it is built"
-    return found[1]
+def _built(row: Kind) -> str:
+    """Say what a part's class is given; its contract says the same."""
+    if not row.config:
+        return ""
+    built = f"Class({', '.join(('config', *row.needs))})"
+    text = source.described(row.contract).about
+    assert f"``{built}``" in text, f"the docstring of {row.contract} does not say that it is built as {built}"
+    return built
 
 
-def _place(kind: str) -> str:
-    return f"[{PLACES[kind].format('NAME').replace('clean', 'VIEW')}]"
+def _place(row: Kind) -> str:
+    return f"[{row.table}.{'VIEW' if row.first else 'NAME'}]" if row.many else row.table and f"[{row.table}]"
 
 
 def values_page() -> str:

@@ -7,18 +7,18 @@ from importlib import import_module
 from importlib.metadata import distribution
 
 from mmx.config import PartConfig
+from mmx.plugin.commands import installed, summary
 from mmx.plugin.entries import GROUP
-from mmx.plugin.kinds import CONFIGS, KINDS, Entry
+from mmx.plugin.kinds import KINDS, Entry
 from mmx.plugin.registry import Registries
 from mmx.recipe.describe import Option, options
-from mmx.recipe.template import PLACES
 from pages.markdown import cell, code, inline, table
 
 
 def modules() -> list[str]:
     """Return the entry modules of mmx itself."""
     points = distribution("mmx").entry_points.select(group=GROUP)
-    return sorted({point.module for point in points})
+    return sorted({point.module for point in points if not point.attr})
 
 
 def ours() -> Registries:
@@ -26,12 +26,15 @@ def ours() -> Registries:
     registries = Registries()
     for module in modules():
         import_module(module).mmx_register(registries.owned_by(module))
+    for name, (entry, *_) in installed().items():
+        if entry.distribution == "mmx":
+            registries.owned_by("mmx").command(name, entry.module, summary(entry.module).rstrip("."))
     return registries
 
 
 def own_options(config: type[PartConfig], kind: str) -> list[Option]:
     """Return the options that a part adds to those of its kind."""
-    common = {option.key for option in options(CONFIGS.get(kind, PartConfig))}
+    common = {option.key for option in options(KINDS[kind].options())}
     return [option for option in options(config) if option.key not in common]
 
 
@@ -57,7 +60,9 @@ def page() -> str:
     for kind in KINDS:
         entries = list(registries[kind])
         if entries:
-            lines += [f"## {kind}", "", f"In the table `[{PLACES[kind].format('NAME')}]`.", ""]
+            row = KINDS[kind]
+            where = f"In the table `[{row.place('NAME')}]`." if row.table else f"{row.about[0].upper()}{row.about[1:]}."
+            lines += [f"## {kind}", "", where, ""]
             lines += [line for entry in entries for line in _part(entry)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -67,5 +72,7 @@ def _part(entry: Entry) -> Iterator[str]:
     yield ""
     yield f"{inline(entry.summary)[0].upper()}{inline(entry.summary)[1:]}. From `{entry.owner}`: `{entry.part}`."
     yield ""
+    if not entry.row.config:
+        return
     rows = own_options(entry.config, entry.kind)
     yield from option_table(rows) if rows else ["It has no options of its own.", ""]

@@ -9,7 +9,7 @@ from mmx_scaffold.kinds import KINDS, kind_of
 
 
 def test_every_kind_but_the_engine_has_a_template() -> None:
-    assert set(KINDS) == set(core.KINDS) - {"engine"}
+    assert set(KINDS) == set(core.KINDS) - {"engine", "command", "kind"}
     assert {path.name for path in TEMPLATES.iterdir() if path.name != "__pycache__"} == {*KINDS, "package"}
 
 

@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 
 import mmx_geometry
-from mmx.errors import RecipeError
+from mmx.errors import DataError, RecipeError
 from mmx.learn.global_batch import GlobalBatch
 from mmx.learn.model import Model
 from mmx.parts.evaluator import EvalModel, Number, Result
 from mmx.parts.events import Run
 from mmx.parts.group import SoloGroup
 from mmx.parts.sizes import Sizes
-from mmx_geometry.configs import ModalityGapConfig, UniformConfig
+from mmx_geometry.centres import Median
+from mmx_geometry.cli import geometry
+from mmx_geometry.configs import MedianConfig, ModalityGapConfig, UniformConfig
 from mmx_geometry.gap import ModalityGap
 from mmx_geometry.loss import Uniform
 
@@ -67,6 +69,21 @@ def test_the_gap_is_the_distance_of_the_centres() -> None:
     result = gap.evaluate(cast(EvalModel, None))
     assert result.numbers["gap"].value == pytest.approx(math.sqrt(0.5))
     assert result.numbers[result.headline].value == pytest.approx(0.5)
+
+
+def test_the_median_is_that_of_each_coordinate() -> None:
+    points = torch.tensor([[0.0, 9.0], [1.0, 5.0], [8.0, 6.0]])
+    assert Median(MedianConfig(name="median")).of(points).tolist() == [1.0, 6.0]
+
+
+def test_the_command_shows_the_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "geometry.jsonl").write_text('{"step": 10, "gap": 0.25}\n{"step": 20, "gap": 0.125}\n')
+    geometry(tmp_path)
+    assert capsys.readouterr().out == "step 10: gap 0.2500\nstep 20: gap 0.1250\n"
+    geometry(tmp_path, last=True, json=True)
+    assert json.loads(capsys.readouterr().out) == {"evaluations": [{"step": 20, "gap": 0.125}]}
+    with pytest.raises(DataError, match="is not there"):
+        geometry(tmp_path / "none")
 
 
 def test_each_evaluation_adds_a_line(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import mmx
-from mmx_geometry.configs import ModalityGapConfig, UniformConfig
+from mmx.plugin.kinds import Kind
+from mmx_geometry.configs import MedianConfig, ModalityGapConfig, UniformConfig
 
 if TYPE_CHECKING:
     from mmx.parts.evaluator import Result
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
 
 @mmx.hookimpl
 def mmx_register(register: Registrar) -> None:
-    """Register the parts."""
+    """Register the parts, and the kind of one of them."""
+    register.kind(Kind("centre", "mmx_geometry.centres:Centre", "where the centre of points is"))
+    register(
+        "centre",
+        "median",
+        config=MedianConfig,
+        part="mmx_geometry.centres:Median",
+        summary="the median of each coordinate",
+    )
     register(
         "loss",
         "uniform",

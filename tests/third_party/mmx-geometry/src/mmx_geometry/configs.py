@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, PositiveFloat
 
-from mmx.config import EvaluatorConfig, LossConfig
+from mmx.config import EvaluatorConfig, LossConfig, PartConfig, Slot
 
 
 class UniformConfig(LossConfig):
@@ -27,3 +27,9 @@ class ModalityGapConfig(EvaluatorConfig):
 
     batch: Annotated[int, Field(gt=0)] = 64
     """Samples that are embedded at once."""
+    centre: Annotated[PartConfig, Slot("centre")] | None = None
+    """What the centre of images and of texts is; their mean if not given."""
+
+
+class MedianConfig(PartConfig):
+    """Options of the centre ``median``."""
