@@ -30,7 +30,9 @@ def test_every_plugin_folder_has_an_entry_point() -> None:
     entries = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["mmx.plugins.v1"]
     packages = {value.partition(":")[0].partition(".")[0] for value in entries.values()} - {"mmx"}
     libraries = {"mmx_storage"}  # what plugins import, and no recipe names
-    assert sorted(packages | libraries) == sorted(path.name for path in folder.iterdir() if path.name.startswith("mmx_"))
+    assert sorted(packages | libraries) == sorted(
+        path.name for path in folder.iterdir() if path.name.startswith("mmx_")
+    )
 
 
 def test_every_plugin_of_ours_is_usable() -> None:

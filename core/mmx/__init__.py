@@ -69,20 +69,23 @@ def run(
     return start(prepared, say)
 
 
-def load(path: str | Path, device: str = "cpu", *, plugins: Sequence[str | Path] = ()) -> LoadedModel:
-    """Load the model of a run, or a model folder, to embed pictures and texts.
+def load(
+    path: str | Path, device: str = "cpu", *, overrides: Sequence[str] = (), plugins: Sequence[str | Path] = ()
+) -> LoadedModel:
+    """Load a model, to embed pictures and texts: of a run, finished or stopped, or of a model folder of any known format.
 
     Args:
-        path: the folder.
+        path: the folder; ``FORMAT:FOLDER`` where it is of several formats.
         device: where the model goes.
-        plugins: the plugin files that have parts of the model.
+        overrides: ``KEY=VALUE`` each, over what the folder says of the model, such as ``preprocess.size=224``.
+        plugins: the plugin files that have parts of the model, or its format.
 
     Raises:
         mmx.errors.CheckpointError: there is no model there.
     """
     import torch
 
+    from mmx.models.load import load_model
     from mmx.plugin.manager import Plugins
-    from mmx.train.api import load_model
 
-    return load_model(Path(path), Plugins(files=tuple(map(Path, plugins))), torch.device(device))
+    return load_model(path, Plugins(files=tuple(map(Path, plugins))), torch.device(device), overrides)

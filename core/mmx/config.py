@@ -330,11 +330,23 @@ class EngineConfig(PartConfig):
         yield from ()
 
 
+class WeightsTable(Table):
+    """The model whose weights training starts from."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    model: Annotated[str, Field(alias="from", min_length=1)]
+    """A run's folder, a model's folder, or one of another format, as ``mmx eval`` takes it. It is read once, when the run
+    starts."""
+
+
 class EncoderConfig(PartConfig):
     """Options that every image and text encoder has."""
 
     train: Annotated[str, Field(pattern=r"^(full|frozen|last:[1-9][0-9]*)$")] = "full"
     """What is trained of this tower: "full", "frozen", or "last:k" for its last k blocks."""
+    weights: WeightsTable | None = None
+    """The model whose tower of the same kind this one starts as; drawn from the seed if not given."""
 
 
 class LossConfig(PartConfig):
@@ -368,3 +380,24 @@ class TrackerConfig(PartConfig):
 
     enabled: bool = True
     """Whether this run has it."""
+
+
+class WeightsConfig(PartConfig):
+    """Options that every format of model folders has: none, but what can be told of it before torch is imported."""
+
+    @classmethod
+    def recognises(cls, folder: Path) -> bool:
+        """Say whether a folder is of this format, by the names of its files and its description; it reads no weights.
+
+        Every folder that is given as a model is asked about, so it must be quick and raise nothing, whatever is there.
+        A folder whose weights are missing or pickled is recognised too: reading it says what is wrong.
+        """
+        return False
+
+    def small(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the tables of a small model that this format can hold, for the conformance kit.
+
+        They are ``image_encoder``, ``text_encoder``, ``fusion``, ``tokenizer`` and ``preprocess``, as in a recipe, of parts
+        that are installed.
+        """
+        return {}

@@ -1,4 +1,4 @@
-"""CLIP (Radford et al. 2021, arXiv:2103.00020): its towers, projection, loss and tokenizer."""
+"""CLIP (Radford et al. 2021, arXiv:2103.00020): its towers, projection, loss, tokenizer and formats of weights."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mmx_clip.configs import (
     TextTransformerConfig,
     VitConfig,
 )
+from mmx_clip.weights_configs import OpenClipWeightsConfig, TransformersWeightsConfig
 
 _PARTS: Final[tuple[tuple[str, str, type[PartConfig], str, str], ...]] = (
     (
@@ -40,6 +41,14 @@ _PARTS: Final[tuple[tuple[str, str, type[PartConfig], str, str], ...]] = (
     (
         *("tokenizer", "clip", ClipTokenizerConfig, "mmx_clip.tokenizer:ClipTokenizer"),
         "CLIP's lower-cased byte-pair encoding, 49,408 ids",
+    ),
+    (
+        *("weights", "open_clip", OpenClipWeightsConfig, "mmx_clip.weights_open_clip:OpenClipWeights"),
+        "open_clip's folders of CLIP: open_clip_config.json, open_clip_model.safetensors",
+    ),
+    (
+        *("weights", "transformers", TransformersWeightsConfig, "mmx_clip.weights_transformers:TransformersWeights"),
+        "Hugging Face's folders of CLIPModel: config.json, model.safetensors",
     ),
 )
 """Kind, name, options, part and summary."""

@@ -1,11 +1,12 @@
-"""Weights of other projects' CLIP models, under the names and in the layouts of an mmx ``Model``.
+"""Weights of other projects' CLIP models, under the names and in the layouts of an mmx ``Model``, and the way back.
 
 The model has ``vit`` or ``modified_resnet``, ``transformer`` and ``projection``; activation and heads cannot be told
 from weights. Numbers are only moved, never changed, so that gradients are translated in the same way.
 """
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -14,7 +15,14 @@ from torch import Tensor
 
 from mmx.errors import CheckpointError
 
-Change = Callable[[Tensor], Tensor]
+
+@final
+@dataclass(frozen=True)
+class Change:
+    """How a tensor of theirs becomes one of ours, and back."""
+
+    read: Callable[[Tensor], Tensor]
+    write: Callable[[Tensor], Tensor]
 
 
 @final
@@ -29,7 +37,13 @@ class Source:
         """Return our tensor; it may share memory with theirs."""
         parts = [state[name] for name in self.names]
         joined = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return joined if self.change is None else self.change(joined).contiguous()
+        return joined if self.change is None else self.change.read(joined).contiguous()
+
+    def write(self, tensor: Tensor) -> dict[str, Tensor]:
+        """Return the tensors of theirs that ours is made of; they may share its memory."""
+        whole = tensor if self.change is None else self.change.write(tensor).contiguous()
+        parts = (whole,) if len(self.names) == 1 else whole.chunk(len(self.names))
+        return dict(zip(self.names, parts, strict=True))
 
 
 Sources = dict[str, Source]
@@ -48,8 +62,21 @@ def from_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         CheckpointError: names are missing, or there are others.
     """
     resnet = any(name.startswith("visual.layer") for name in state)
-    image = _modified_resnet(state) if resnet else _vit(state)
-    return _translated(state, {**image, **_text(state)}, "open_clip's CLIP")
+    stages = [_count(state, f"visual.layer{stage}.") for stage in range(1, 5)]
+    image = _modified_resnet(stages) if resnet else _vit(_count(state, "visual.transformer.resblocks."))
+    sources = {**image, **_text(_count(state, "transformer.resblocks."))}
+    return _translated(state, sources, "open_clip's CLIP")
+
+
+def to_open_clip(tensors: Mapping[str, Tensor], stages: Sequence[int] = ()) -> dict[str, Tensor]:
+    """Translate our tensors to the state of open_clip's ``CLIP``; ``stages`` are the blocks in those of a ModifiedResNet.
+
+    Raises:
+        CheckpointError: names are missing, or there are others.
+    """
+    image = _modified_resnet(stages) if stages else _vit(_count(tensors, "image_encoder.layers."))
+    sources = {**image, **_text(_count(tensors, "text_encoder.layers."))}
+    return _written(tensors, sources, "open_clip's CLIP")
 
 
 def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -58,9 +85,24 @@ def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: names are missing, or there are others.
     """
+    layers = [_count(state, f"{tower}_model.encoder.layers.") for tower in ("vision", "text")]
+    return _translated(state, _transformers(*layers), "transformers' CLIPModel")
+
+
+def to_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Translate our tensors to the names that transformers' ``CLIPModel`` has on disk.
+
+    Raises:
+        CheckpointError: names are missing, or there are others.
+    """
+    layers = [_count(tensors, f"{tower}_encoder.layers.") for tower in ("image", "text")]
+    return _written(tensors, _transformers(*layers), "transformers' CLIPModel")
+
+
+def _transformers(image_layers: int, text_layers: int) -> Sources:
     sources = {
         "image_encoder.patches.start": Source(("vision_model.embeddings.class_embedding",)),
-        "image_encoder.patches.linear.weight": Source(("vision_model.embeddings.patch_embedding.weight",), _flat),
+        "image_encoder.patches.linear.weight": Source(("vision_model.embeddings.patch_embedding.weight",), _FLAT),
         "image_encoder.patches.position": Source(("vision_model.embeddings.position_embedding.weight",)),
         **_same("vision_model.pre_layrnorm", "image_encoder.patches.norm"),
         **_same("vision_model.post_layernorm", "image_encoder.norm"),
@@ -71,35 +113,36 @@ def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "fusion.text.weight": Source(("text_projection.weight",)),
         "fusion.logit_scale": Source(("logit_scale",)),
     }
-    for theirs, ours in (("vision_model", "image_encoder"), ("text_model", "text_encoder")):
-        for index in range(_count(state, f"{theirs}.encoder.layers.")):
-            sources |= _transformers_block(f"{theirs}.encoder.layers.{index}", f"{ours}.layers.{index}")
-    return _translated(state, sources, "transformers' CLIPModel")
+    for index in range(image_layers):
+        sources |= _transformers_block(f"vision_model.encoder.layers.{index}", f"image_encoder.layers.{index}")
+    for index in range(text_layers):
+        sources |= _transformers_block(f"text_model.encoder.layers.{index}", f"text_encoder.layers.{index}")
+    return sources
 
 
-def _vit(state: Mapping[str, Tensor]) -> Sources:
+def _vit(layers: int) -> Sources:
     sources = {
         "image_encoder.patches.start": Source(("visual.class_embedding",)),
-        "image_encoder.patches.linear.weight": Source(("visual.conv1.weight",), _flat),
+        "image_encoder.patches.linear.weight": Source(("visual.conv1.weight",), _FLAT),
         "image_encoder.patches.position": Source(("visual.positional_embedding",)),
         **_same("visual.ln_pre", "image_encoder.patches.norm"),
         **_same("visual.ln_post", "image_encoder.norm"),
-        "fusion.image.weight": Source(("visual.proj",), _transposed),
+        "fusion.image.weight": Source(("visual.proj",), _TRANSPOSED),
     }
-    for index in range(_count(state, "visual.transformer.resblocks.")):
+    for index in range(layers):
         sources |= _open_clip_block(f"visual.transformer.resblocks.{index}", f"image_encoder.layers.{index}")
     return sources
 
 
-def _text(state: Mapping[str, Tensor]) -> Sources:
+def _text(layers: int) -> Sources:
     sources = {
         "text_encoder.tokens.table.weight": Source(("token_embedding.weight",)),
         "text_encoder.tokens.position": Source(("positional_embedding",)),
         **_same("ln_final", "text_encoder.norm"),
-        "fusion.text.weight": Source(("text_projection",), _transposed),
+        "fusion.text.weight": Source(("text_projection",), _TRANSPOSED),
         "fusion.logit_scale": Source(("logit_scale",)),
     }
-    for index in range(_count(state, "transformer.resblocks.")):
+    for index in range(layers):
         sources |= _open_clip_block(f"transformer.resblocks.{index}", f"text_encoder.layers.{index}")
     return sources
 
@@ -121,16 +164,16 @@ def _transformers_block(theirs: str, ours: str) -> Sources:
     return fused | _pairs(theirs, ours, pairs)
 
 
-def _modified_resnet(state: Mapping[str, Tensor]) -> Sources:
-    """Return the tower's sources; the blocks of each of the four stages are counted in the names."""
+def _modified_resnet(stages: Sequence[int]) -> Sources:
+    """Return the tower's sources, for so many blocks in each of the four stages."""
     sources = {"image_encoder.pool.position": Source(("visual.attnpool.positional_embedding",))}
     pool = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "c_proj": "out"}
     sources |= _pairs("visual.attnpool", "image_encoder.pool", pool)
     for index in range(3):
         sources |= _convolution("visual", index + 1, "image_encoder.stem", 3 * index)
     place = 0
-    for stage in range(1, 5):
-        for index in range(_count(state, f"visual.layer{stage}.")):
+    for stage, blocks in enumerate(stages, start=1):
+        for index in range(blocks):
             theirs, ours = f"visual.layer{stage}.{index}", f"image_encoder.layers.{place}"
             sources |= _bottleneck(theirs, ours, first=index == 0, pooled=int(index == 0 and stage > 1))
             place += 1
@@ -170,12 +213,12 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
     return max((int(number.group()) + 1 for number in found if number), default=0)
 
 
-def _flat(kernel: Tensor) -> Tensor:
-    return kernel.flatten(1)
+_FLAT: Final = Change(lambda kernel: kernel.flatten(1), lambda flat: flat.unflatten(1, (3, _side(flat), _side(flat))))
+_TRANSPOSED: Final = Change(lambda matrix: matrix.T, lambda matrix: matrix.T)
 
 
-def _transposed(matrix: Tensor) -> Tensor:
-    return matrix.T
+def _side(flat: Tensor) -> int:
+    return math.isqrt(flat.shape[1] // 3)
 
 
 def _translated(state: Mapping[str, Tensor], sources: Sources, what: str) -> dict[str, Tensor]:
@@ -189,6 +232,14 @@ def _translated(state: Mapping[str, Tensor], sources: Sources, what: str) -> dic
             f"{'; '.join(wrong)}; give the state of such a model, unchanged"
         )
     return {name: source.read(state) for name, source in sources.items()}
+
+
+def _written(tensors: Mapping[str, Tensor], sources: Sources, what: str) -> dict[str, Tensor]:
+    """Return their tensors, once it is certain that ours are exactly those that they are made of."""
+    wrong = _named("missing", set(sources) - set(tensors)) + _named("unknown", set(tensors) - set(sources))
+    if wrong:
+        raise CheckpointError(f"this model is not {what}: {'; '.join(wrong)}")
+    return {name: value for ours, source in sources.items() for name, value in source.write(tensors[ours]).items()}
 
 
 def _named(problem: str, names: set[str]) -> list[str]:

@@ -60,18 +60,28 @@ class Merges:
 
 def load(merges: int) -> Merges:
     """Read the first merges of the vocabulary that is shipped with this plugin; they are the most frequent ones."""
-    packed = files("mmx_clip").joinpath("data/bpe_simple_vocab_16e6.txt.gz").read_bytes()
-    lines = gzip.decompress(packed).decode().split("\n")[1 : 1 + merges]
     characters = _characters()
     ids = {character: id for id, character in enumerate(characters)}
     ids |= {character + "</w>": id + _END for character, id in list(ids.items())}
     pairs: dict[tuple[int, int], int] = {}
-    for id, line in enumerate(lines, start=_FIRST):
+    for id, line in enumerate(lines(merges), start=_FIRST):
         left, right = line.split()
         pairs[ids[left], ids[right]] = id
         ids[left + right] = id
     letters = tuple(ids[character] for _, character in sorted(zip(_bytes(), characters, strict=True)))
     return Merges(pairs, letters, _pieces(pairs))
+
+
+def lines(merges: int = MERGES) -> list[str]:
+    """Return the first lines of the vocabulary that is shipped: the two pieces of each merge, with a space between."""
+    packed = files("mmx_clip").joinpath("data/bpe_simple_vocab_16e6.txt.gz").read_bytes()
+    return gzip.decompress(packed).decode().split("\n")[1 : 1 + merges]
+
+
+def written() -> list[str]:
+    """Return how each id is written in files of the vocabulary, special ids left out; "</w>" ends a word."""
+    single = _characters()
+    return [*single, *(f"{character}</w>" for character in single), *("".join(line.split()) for line in lines())]
 
 
 def _pieces(pairs: dict[tuple[int, int], int]) -> tuple[bytes, ...]:

@@ -20,6 +20,7 @@ from mmx_kit.steps import STEP_CHECKS
 from mmx_kit.tokenizers import TOKENIZER_CHECKS
 from mmx_kit.trackers import TRACKER_CHECKS
 from mmx_kit.transforms import TRANSFORM_CHECKS
+from mmx_kit.weights import WEIGHTS_CHECKS
 from mmx_kit.workers import WORKER_CHECKS
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -38,6 +39,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *TOKENIZER_CHECKS,
     *EVALUATOR_CHECKS,
     *TRACKER_CHECKS,
+    *WEIGHTS_CHECKS,
     *ENGINE_CHECKS,
     *GLOBAL_CHECKS,
     *WORKER_CHECKS,

@@ -37,6 +37,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("text_transform", "transform", "random deletion: words of a caption are left out by chance"),
         Kind("tokenizer", "tokenizer", "the UTF-8 bytes of a text, 259 ids"),
         Kind("tracker", "tracker", "a CSV table of steps in the run folder"),
+        Kind("weights", "format", "model folders: tables in a JSON file beside tensors with names of their own"),
     )
 }
 SHORT: Final[Mapping[str, str]] = {"encoder": "image_encoder", "transform": "image_transform"}

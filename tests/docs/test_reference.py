@@ -76,6 +76,7 @@ OTHERS = {
     "Int",
     "Iterable",
     "None",
+    "Path",
     "Sequence",
     "Shaped",
     "Tensor",

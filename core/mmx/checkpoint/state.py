@@ -1,7 +1,7 @@
 """What a checkpoint holds, and putting it back: enough that a resumed run is the same run, bit for bit."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from mmx.parts.engine import Engine
 
 Tensors = dict[str, dict[str, Tensor]]
 Values = dict[str, Any]
+_FLOATS: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_NAMED: Final = 5
+"""Tensors that an error names of each problem."""
 
 
 def capture(engine: Engine) -> tuple[Tensors, Values]:
@@ -67,18 +70,48 @@ def load_weights(module: torch.nn.Module, weights: Mapping[str, Tensor]) -> None
     """Load weights that must fit exactly.
 
     Raises:
-        CheckpointError: names or shapes differ; the first few are named.
+        CheckpointError: names, shapes or kinds of number differ; the first few are named.
     """
-    own = module.state_dict()
-    shapes = [
-        f"{name} is {list(weights[name].shape)} there and {list(own[name].shape)} here"
-        for name in own
-        if name in weights and weights[name].shape != own[name].shape
+    module.load_state_dict(fitted(module.state_dict(), weights, "the weights"))
+
+
+def fitted(own: Mapping[str, Tensor], given: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """Return tensors in the dtypes of those whose place they take; half precision is widened.
+
+    Args:
+        own: a model's state, or a part of it.
+        given: what takes its place, by the same names.
+        what: what ``given`` is called in messages.
+
+    Raises:
+        CheckpointError: tensors are missing, are not used, or have another shape or kind of number; they are named.
+    """
+    both = [name for name in own if name in given]
+    problems = [
+        *_named("missing", [name for name in own if name not in given]),
+        *_named("not used", [name for name in given if name not in own]),
+        *_named(
+            "of another shape", [_shapes(name, own, given) for name in both if own[name].shape != given[name].shape]
+        ),
+        *_named("of another kind", [_kinds(name, own, given) for name in both if not _alike(own[name], given[name])]),
     ]
-    missing = [f"{name} is not in the checkpoint" for name in own if name not in weights]
-    extra = [f"{name} is only in the checkpoint" for name in weights if name not in own]
-    problems = shapes + missing + extra
     if problems:
-        more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
-        raise CheckpointError(f"the weights do not fit the recipe's model: {'; '.join(problems[:5])}{more}")
-    module.load_state_dict(dict(weights))
+        raise CheckpointError(f"{what} do not fit the recipe's model: {'; '.join(problems)}")
+    return {name: given[name].to(tensor.dtype) for name, tensor in own.items()}
+
+
+def _shapes(name: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    return f"{name} is {list(given[name].shape)} there and {list(own[name].shape)} here"
+
+
+def _kinds(name: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    return f"{name} is {given[name].dtype} there and {own[name].dtype} here".replace("torch.", "")
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype or (one.dtype in _FLOATS and other.dtype in _FLOATS)
+
+
+def _named(problem: str, names: list[str]) -> list[str]:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"{problem}: {', '.join(names[:_NAMED])}{more}"] if names else []

@@ -75,9 +75,11 @@ def check(
         found = examine(document, registries)
         if isinstance(found, list):
             problems = found
-        elif deep or not found.data.given():
-            advice = _about_data(Path(recipe), sets or (), unset or (), found, registries)
-            problems = _deep(found, document, registries, say) if deep else ()
+        else:
+            problems = _absent_models(found, document, registries)
+            if deep or not found.data.given():
+                advice = _about_data(Path(recipe), sets or (), unset or (), found, registries)
+                problems = [*problems, *(_deep(found, document, registries, say) if deep else ())]
         if problems:
             raise failure(problems, document.label, advice)
     except MmxError as error:
@@ -107,6 +109,14 @@ def _about_data(path: Path, sets: Sequence[str], unset: Sequence[str], recipe: R
         return ""
     lines = how_to_give(Asked(path, sets, unset), recipe, registries)
     return lines if recipe.data.given() else f"{why}\n\n{lines}"
+
+
+def _absent_models(recipe: Recipe, document: Document, registries: Registries) -> list[Problem]:
+    """Return a problem for each model that the recipe starts from and that is not there."""
+    from mmx.models.wanted import absent
+    from mmx.recipe.problems import problem
+
+    return [problem(document, tuple(key.split(".")), why) for key, why in absent(recipe, registries)]
 
 
 def _deep(recipe: Recipe, document: Document, registries: Registries, say: Callable[[str], None]) -> list[Problem]:

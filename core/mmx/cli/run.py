@@ -6,13 +6,17 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmx.cli.guard import guarded
 from mmx.cli.output import print_json
 from mmx.cli.words import EXIT_CODES, Json, PluginFiles, Quiet, Sets, TraceCalls, Unset, examples
+
+if TYPE_CHECKING:
+    from mmx.plugin.manager import Plugins
+    from mmx.train.request import EvalRequest, RunResult
 
 RUN_EXAMPLES = examples(
     "mmx run recipes/quickstart.toml",
@@ -22,7 +26,12 @@ RUN_EXAMPLES = examples(
     "mmx run my.toml --resume auto --name first",
     "mmx run my.toml --plugin my_loss.py",
 )
-EVAL_EXAMPLES = examples("mmx eval runs/NAME", "mmx eval runs/NAME --json")
+EVAL_EXAMPLES = examples(
+    "mmx eval runs/NAME",
+    "mmx eval runs/NAME --json",
+    "mmx eval models/clip --recipe my.toml --out results/clip",
+    "mmx eval open_clip:models/clip --recipe my.toml",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -94,35 +103,84 @@ def run(
 
 @guarded
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A run's folder, a model's, or FORMAT:FOLDER; mmx plugins lists formats."),
+    ],
     sets: Sets = None,
     unset: Unset = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RECIPE", help="Whose evaluators measure a model that is no run, and what its folder lacks."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the results of a model that is no run are kept.")
+    ] = None,
     plugin: PluginFiles = None,
     trace: TraceCalls = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Evaluate the model of a run with the evaluators of its recipe."""
+    """Evaluate a model: that of a run with the evaluators of its recipe, any other with those that are given."""
     from mmx.plugin.manager import Plugins
-    from mmx.recipe.load import load
-    from mmx.runs.folder import open_run
-    from mmx.runs.plugin_files import refuse_others
+    from mmx.runs.layout import RunFolder
     from mmx.train.prepare import tracer
     from mmx.train.request import EvalRequest
 
     say = _voice(json, quiet)
     files = tuple(plugin or ())
-    opened = open_run(folder)
-    refuse_others(opened, files, f"mmx eval {folder}", more=True)
-    plugins = Plugins(files=files, say=say, trace=tracer(trace))
-    request = EvalRequest(folder, tuple(sets or ()), tuple(unset or ()), files, trace, json, quiet)
-    recipe = load(opened.resolved, request.overrides, request.unset, plugins.registries)
-    from mmx.train import api
-
-    result = api.evaluate_run(request, plugins, recipe, say)
+    request = EvalRequest(Path(model), tuple(sets or ()), tuple(unset or ()), files, trace, json, quiet)
+    if RunFolder(request.run).is_run():
+        result = _evaluate_run(request, recipe, out, say)
+    else:
+        result = _evaluate_model(model, request, Plugins(files=files, say=say, trace=tracer(trace)), recipe, out, say)
     if json:
         print_json(result.summary)
     return result.exit_code
+
+
+def _evaluate_run(request: EvalRequest, recipe: Path | None, out: Path | None, say: Callable[[str], None]) -> RunResult:
+    from mmx.errors import RecipeError
+    from mmx.plugin.manager import Plugins
+    from mmx.recipe.load import load
+    from mmx.runs.folder import open_run
+    from mmx.runs.plugin_files import refuse_others
+    from mmx.train.prepare import tracer
+
+    if recipe is not None or out is not None:
+        option = "--recipe" if recipe is not None else "--out"
+        raise RecipeError(
+            f"{option} is for models that are no run: a run is measured as its recipe says, changed by --set, and keeps the "
+            f"results itself; to measure its model alone: mmx eval {request.run / 'model'} ..."
+        )
+    opened = open_run(request.run)
+    refuse_others(opened, request.plugins, f"mmx eval {request.run}", more=True)
+    plugins = Plugins(files=request.plugins, say=say, trace=tracer(request.trace))
+    found = load(opened.resolved, request.overrides, request.unset, plugins.registries)
+    from mmx.train import api
+
+    return api.evaluate_run(request, plugins, found, say)
+
+
+def _evaluate_model(
+    model: str,
+    request: EvalRequest,
+    plugins: Plugins,
+    recipe: Path | None,
+    out: Path | None,
+    say: Callable[[str], None],
+) -> RunResult:
+    from mmx.evaluate.tables import evaluation
+    from mmx.models.find import find_model
+
+    found = find_model(model, plugins.registries)
+    asked = evaluation(model, recipe, request.overrides, request.unset, plugins.registries)
+    # Imports torch, which takes seconds: whatever can be told without it was said above.
+    from mmx.evaluate.alone import evaluate_model
+
+    return evaluate_model(found, asked, plugins, say, out)
 
 
 def _voice(json: bool, quiet: bool) -> Callable[[str], None]:

@@ -1,1 +1,1 @@
-"""Evaluators run, and what they found kept and shown."""
+"""Evaluating models that are no run."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import cast
+from typing import Any, cast
 
 import torch
 
+from mmx.config import EngineConfig
 from mmx.errors import CheckpointError
 from mmx.evaluate.results import write_result
 from mmx.learn.objective import Objective
@@ -23,6 +24,12 @@ def eval_model_of(objective: Objective, read: build.Reading, group: Group) -> Ev
     teacher = objective.teachers[build.EMA] if build.EMA in objective.teachers else None
     model = objective.model if teacher is None else cast(Teacher, teacher).model
     return EvalModel(model, read.tokenizer, read.preprocess, group)
+
+
+def device_for(parallel: EngineConfig) -> torch.device:
+    """Return where to evaluate: in one process, whatever engine the options are of."""
+    wanted = getattr(parallel, "device", "auto")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 @torch.no_grad()
@@ -55,3 +62,9 @@ def keep(results: Mapping[str, Result], folder: RunFolder, step: int, metrics: J
         metrics.append(
             {"kind": "evaluation", "step": step, "evaluator": name, "headline": result.headline, "numbers": numbers}
         )
+
+
+def plain(results: Mapping[str, Result]) -> dict[str, Any]:
+    """Return the numbers of results as plain JSON values."""
+    numbers = {name: {k: asdict(v) for k, v in result.numbers.items()} for name, result in results.items()}
+    return {"evaluations": numbers}

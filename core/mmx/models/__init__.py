@@ -1,1 +1,1 @@
-"""A trained model: its folder, loaded and used."""
+"""MODEL: finding, reading and starting from a model, of whatever format its folder is."""

@@ -22,12 +22,12 @@ from mmx.errors import CheckpointError
 from mmx.models.inputs import pixel_rows, strings
 from mmx.parts.batch import Pixels
 from mmx.parts.evaluator import EvalModel
+from mmx.parts.weights import MODEL_TABLES
 from mmx.plugin.registry import Registries
 from mmx.recipe.schema import PreprocessTable, Recipe
 from mmx.train import build
 
 FORMAT: Final = 1
-_TABLES: Final = ("image_encoder", "text_encoder", "fusion", "tokenizer", "preprocess")
 
 
 @final
@@ -74,7 +74,7 @@ def save_bundle(folder: Path, recipe: Recipe, weights: Mapping[str, Tensor], ste
     resolved = recipe.resolved()
     data = save_tensors({k: v.detach().cpu().contiguous().clone() for k, v in weights.items()})
     facts = {"format": FORMAT, "step": step, "sha256": hashlib.sha256(data).hexdigest()}
-    description = {**facts, **{name: resolved[name] for name in _TABLES}}
+    description = {**facts, **model_tables(resolved)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / "model.safetensors", data)
@@ -85,11 +85,19 @@ def save_bundle(folder: Path, recipe: Recipe, weights: Mapping[str, Tensor], ste
         ) from error
 
 
-def load_bundle(folder: Path, registries: Registries, device: torch.device) -> LoadedModel:
-    """Load a model folder.
+def model_tables(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tables of a recipe that describe its model; where its first weights came from is no part of it."""
+    towers = ("image_encoder", "text_encoder")
+    return {
+        name: {k: v for k, v in resolved[name].items() if name not in towers or k != "weights"} for name in MODEL_TABLES
+    }
+
+
+def read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return what a model folder says of the model, and its weights.
 
     Raises:
-        CheckpointError: it is not one, is of a newer format, or its weights do not fit its description.
+        CheckpointError: it is not one, is of a newer format, or its weights are not those that it describes.
     """
     try:
         tables = json.loads((folder / "model.json").read_bytes())
@@ -107,7 +115,32 @@ def load_bundle(folder: Path, registries: Registries, device: torch.device) -> L
         raise CheckpointError(
             f"{folder / 'model.safetensors'} was changed: it is not the file that model.json describes"
         )
-    return _assemble(_parts(tables, registries, folder), tables, registries, weights, device)
+    return tables, weights
+
+
+def load_bundle(folder: Path, registries: Registries, device: torch.device) -> LoadedModel:
+    """Load a model folder.
+
+    Raises:
+        CheckpointError: it is not one, is of a newer format, or its weights do not fit its description.
+    """
+    tables, weights = read_bundle(folder)
+    return assembled(tables, registries, weights, device, f"{folder / 'model.json'}")
+
+
+def assembled(
+    tables: Mapping[str, Any],
+    registries: Registries,
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+    described: str,
+) -> LoadedModel:
+    """Build the model that tables describe, with these weights; ``described`` is what messages call the tables.
+
+    Raises:
+        CheckpointError: the tables do not describe a model, or the weights do not fit it.
+    """
+    return _assemble(parts_of(tables, registries, described), tables, registries, weights, device)
 
 
 def loaded_from(
@@ -139,7 +172,13 @@ class _Parts:
     preprocess: PreprocessTable
 
 
-def _parts(tables: Mapping[str, Any], registries: Registries, folder: Path) -> _Parts:
+def parts_of(tables: Mapping[str, Any], registries: Registries, described: str) -> _Parts:
+    """Return the options that tables hold; ``described`` is what messages call the tables.
+
+    Raises:
+        CheckpointError: the tables do not describe a model.
+    """
+
     def config(kind: str) -> Any:
         text = json.dumps(tables[kind])
         return registries[kind][tables[kind]["name"]].config.model_validate_json(text)
@@ -148,4 +187,4 @@ def _parts(tables: Mapping[str, Any], registries: Registries, folder: Path) -> _
         kinds = {kind: config(kind) for kind in ("image_encoder", "text_encoder", "fusion", "tokenizer")}
         return _Parts(**kinds, preprocess=PreprocessTable.model_validate_json(json.dumps(tables["preprocess"])))
     except (KeyError, TypeError, ValidationError) as error:
-        raise CheckpointError(f"{folder / 'model.json'} does not describe a model: {error}") from error
+        raise CheckpointError(f"{described} does not describe a model: {error}") from error

@@ -163,6 +163,13 @@ _TABLE: Final = (
         table="trackers",
         many=True,
     ),
+    Kind(
+        "weights",
+        "mmx.parts.weights:WeightsFormat",
+        "a format of model folders, read and written",
+        config="mmx.config:WeightsConfig",
+        table="weights",
+    ),
     Kind("command", "mmx.parts.command:Command", "one more command of mmx, named in the metadata alone", config=""),
     Kind("kind", "mmx.plugin.kinds:Kind", "one more kind of part", config=""),
 )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from mmx.config import WeightsTable
 from mmx.errors import RecipeError
 from mmx.plugin.kinds import KINDS, Entry
 from mmx.plugin.registry import Registries
@@ -31,6 +32,7 @@ from mmx.recipe.source import dotted, quote
 
 TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "preprocess": PreprocessTable,
+    "weights": WeightsTable,
     "teachers": TeacherTable,
     "data": DataTable,
     "data.mix": MixTable,
@@ -133,6 +135,8 @@ def _value(default: str) -> object:
 
 def snippet(entry: Entry) -> str:
     """Write a table for a recipe; options that have a default are comments."""
+    if entry.kind == "weights":  # a format is found by itself; its name is written where a folder is of several
+        return f'[weights]\nfrom = "{entry.name}:FOLDER"  # or "FOLDER", where it is of no other format as well'
     lines = [f"[{entry.row.place(dotted((entry.name,)))}]", f"{entry.row.key} = {quote(entry.name)}"]
     if entry.kind in ("loss", "evaluator"):
         lines.insert(0, f"# one more {entry.kind}; under the name of one that the recipe has, it takes its place")

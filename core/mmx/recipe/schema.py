@@ -20,6 +20,7 @@ from mmx.config import (
     Table,
     TrackerConfig,
     TransformConfig,
+    WeightsTable,
 )
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
@@ -181,6 +182,8 @@ class Recipe(Table):
     """How texts become ids."""
     preprocess: PreprocessTable
     """How pictures become the model's input."""
+    weights: WeightsTable | None = None
+    """The model whose weights this one starts with: all of them, but for a tower that has a table of its own."""
     losses: Annotated[dict[Name, Annotated[LossConfig, Slot("loss")]], Field(min_length=1)]
     """What is trained, by name; their weighted sum is minimised."""
     teachers: dict[Name, TeacherTable] = Field(default_factory=dict)

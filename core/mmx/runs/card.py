@@ -24,6 +24,7 @@ The results are in `report.html`: open it in a browser.
 | `model/` | the model by itself: weights, settings, tokenizer, preprocessing |
 | `evaluations/` | every evaluation's numbers, as JSON |
 | `recipe.toml`, `resolved.toml` | the recipe as it was given, and with every value filled in |
+| `weights.json` | where the first weights came from, if the recipe starts from a model |
 | `env.json` | versions, machine, commit and command |
 | `metrics.jsonl` | losses, rates and times, a line each |
 | `ledger.jsonl` | which samples each step was trained on |

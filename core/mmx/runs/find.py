@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,18 +44,6 @@ def nearby(path: Path) -> list[RunFolder]:
     there = [parent for parent in path.parents if parent.is_dir()][:1]  # the folder may be misspelt as well
     places = (path, *(place for folder in there for place in (folder / "runs", folder)), Path("runs"))
     return next((found for found in map(runs_in, places) if found), [])[:5]
-
-
-def no_model(path: Path) -> str:
-    """Return what to say where a path has no model: what was looked for, and which runs there are."""
-    if RunFolder(path).is_run():
-        return (
-            f"{path} has no model yet, since the run has not finished; finish it: "
-            f"mmx run --resume {shlex.quote(str(path))}"
-        )
-    what = "has no model" if os.path.exists(path) else "does not exist"
-    looked = f"looked for {path / 'model' / 'model.json'} (of a run) and {path / 'model.json'} (of a model's folder)"
-    return f"{path} {what}: {looked}\n{runs_nearby(path)}"
 
 
 def runs_nearby(path: Path) -> str:

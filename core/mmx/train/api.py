@@ -9,22 +9,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-
+from mmx.checkpoint.listing import candidates
 from mmx.checkpoint.read import CheckpointData, read_checkpoint
 from mmx.config import TrackerConfig
 from mmx.errors import CheckpointError, DataError, MmxError, RecipeError
-from mmx.evaluate.measure import keep, measure
+from mmx.evaluate.measure import device_for, keep, measure, plain
 from mmx.evaluate.rows import number_rows
 from mmx.launch.rank import find
-from mmx.models.bundle import LoadedModel, load_bundle, loaded_from
+from mmx.models.initial import record
+from mmx.models.load import model_of_run
 from mmx.parts.engine import Engine
-from mmx.parts.evaluator import Result
 from mmx.parts.events import Run
 from mmx.parts.tracker import Tracker
 from mmx.plugin.manager import Plugins
 from mmx.recipe.schema import Recipe
-from mmx.runs.find import no_model
 from mmx.runs.folder import open_run
 from mmx.runs.layout import RunFolder
 from mmx.train import build
@@ -74,6 +72,8 @@ def _run(engine: Engine, prepared: Prepared, say: Say) -> RunResult:
         def opened() -> None:
             folders.append(prepared.folder or new_folder(prepared))
             stack.enter_context(folders[0].lock())
+            if built.origins:
+                record(folders[0].path, built.origins)
 
         on_main(engine, opened)
         return _train(built, folders[0] if folders else None, prepared, say)
@@ -83,16 +83,31 @@ def _built(engine: Engine, prepared: Prepared, say: Say) -> Built:
     error: MmxError | None = None
     built: Built | None = None
     try:
-        built = build_run(prepared.recipe, prepared.plugins, engine)
-    except (RecipeError, DataError) as found:
+        anew = prepared.folder is None or not candidates(store_of(prepared.folder, prepared.recipe).folder)
+        told = say if engine.main else _silent
+        built = build_run(prepared.recipe, prepared.plugins, engine, told, anew)
+    except (RecipeError, DataError, CheckpointError) as found:
         error = located(found, prepared.recipe)
         error.__cause__ = found
     agree_on(engine, error)
     assert built is not None
+    _refuse_other_weights(built)
     if engine.processes > 1:
         say(engine.describe())
         freeze_unreached(built, say)
     return built
+
+
+def _silent(text: str) -> None:
+    """Say nothing: the main process says it."""
+
+
+def _refuse_other_weights(built: Built) -> None:
+    """Refuse to train where processes have read other weights: the folder differs between machines, or was written to."""
+    if len({repr([origin.files for origin in found]) for found in built.engine.everyone(built.origins)}) > 1:
+        raise CheckpointError(
+            "the processes have read other weights; give all machines the same files, and start again"
+        )
 
 
 def _train(built: Built, folder: RunFolder | None, prepared: Prepared, say: Say) -> RunResult:
@@ -157,7 +172,7 @@ def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Sa
         raise RecipeError(_no_evaluator(request.run, plugins))
     folder = open_run(request.run)
     with folder.lock(), _watched(recipe.trackers, plugins, request.quiet, say):
-        device = _device(recipe)
+        device = device_for(recipe.parallel)
         loaded, step = model_of_run(folder, recipe, plugins, device, say)
         results = measure(build.evaluators_of(recipe, plugins.registries), loaded.subject)
         keep(results, folder, step, folder.metrics())
@@ -170,26 +185,6 @@ def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Sa
     return RunResult(0, {"run": str(folder.path), "step": step, **plain(results)})
 
 
-def _device(recipe: Recipe) -> torch.device:
-    """Return where to evaluate: in one process, whatever the engine that the run was trained with."""
-    wanted = getattr(recipe.parallel, "device", "auto")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def model_of_run(
-    folder: RunFolder, recipe: Recipe, plugins: Plugins, device: torch.device, say: Say
-) -> tuple[LoadedModel, int]:
-    """Load a run's model: the finished one, else that of its newest good checkpoint."""
-    if (folder.model / "model.json").is_file():
-        loaded = load_bundle(folder.model, plugins.registries, device)
-        return loaded, int(loaded.tables["step"])
-    found = store_of(folder, recipe).latest(say)
-    if found is None:
-        raise CheckpointError(f"{folder.path} has no checkpoint yet; train first: mmx run --resume {folder.path}")
-    say(f"the run has not finished; using {found.path.name}")
-    return loaded_from(recipe, plugins.registries, _weights(found, recipe), device), found.manifest.step
-
-
 def _no_evaluator(run: Path, plugins: Plugins) -> str:
     known = plugins.registries["evaluator"].names()
     shown = f" (known: {', '.join(known)})" if known else ""
@@ -199,31 +194,6 @@ def _no_evaluator(run: Path, plugins: Plugins) -> str:
         "or add a table [evaluators.NAME] to the recipe of the next run\n"
         "help: mmx recipe schema evaluators"
     )
-
-
-def load_model(path: Path, plugins: Plugins, device: torch.device) -> LoadedModel:
-    """Load a model from a run's folder or from a model folder.
-
-    Raises:
-        CheckpointError: there is none; the message says what was looked for, and which runs there are.
-    """
-    for folder in (path / "model", path):
-        if (folder / "model.json").is_file():
-            return load_bundle(folder, plugins.registries, device)
-    raise CheckpointError(no_model(path))
-
-
-def plain(results: dict[str, Result]) -> dict[str, Any]:
-    """Return the numbers of results as plain JSON values."""
-    numbers = {name: {k: asdict(v) for k, v in result.numbers.items()} for name, result in results.items()}
-    return {"evaluations": numbers}
-
-
-def _weights(found: CheckpointData, recipe: Recipe) -> dict[str, torch.Tensor]:
-    if recipe.train.ema is None:
-        return found.tensors["model"]
-    prefix = f"teachers.{build.EMA}.model."
-    return {k.removeprefix(prefix): v for k, v in found.tensors["objective"].items() if k.startswith(prefix)}
 
 
 @contextmanager

@@ -264,7 +264,16 @@ def training_of(recipe: Recipe, registries: Registries) -> tuple[Dataset, Order]
     return (Mixture(parts) if mixed else parts["train"]), order
 
 
-def evaluators_of(recipe: Recipe, registries: Registries) -> dict[str, Evaluator]:
+class Measured(Protocol):
+    """What says what is measured."""
+
+    @property
+    def evaluators(self) -> Mapping[str, EvaluatorConfig]:
+        """The evaluators' options, by name."""
+        ...
+
+
+def evaluators_of(recipe: Measured, registries: Registries) -> dict[str, Evaluator]:
     """Build the evaluators, each with its own dataset."""
     found: dict[str, Evaluator] = {}
     for name, config in recipe.evaluators.items():

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from mmx.config import EngineConfig
-from mmx.errors import DataError, MissingPackageError, RecipeError
+from mmx.errors import CheckpointError, DataError, MissingPackageError, RecipeError
 from mmx.launch.rank import find
+from mmx.models.wanted import absent as absent_models
 from mmx.plugin.manager import Plugins
 from mmx.recipe.bundled import find_recipe
 from mmx.recipe.data import Asked, absent, how_to_give, where
@@ -76,6 +77,7 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
         recipe = load(found.path, request.overrides, request.unset, plugins.registries)
         _refuse_engine(recipe, plugins)
         _refuse_without_data(Asked(request.recipe, request.overrides, request.unset), recipe, plugins)
+        _refuse_without_weights(recipe, plugins)
         return Prepared(request, recipe, plugins, None)
     refuse_others(folder, request.plugins, f"mmx run --resume {shlex.quote(str(folder.path))}", more=False)
     before = load(folder.resolved, (), (), plugins.registries)
@@ -116,6 +118,11 @@ def _refuse_without_data(asked: Asked, recipe: Recipe, plugins: Plugins) -> None
         error = DataError if recipe.data.given() else RecipeError
         given = how_to_give(asked, recipe, plugins.registries)
         raise error(f"{where(asked, recipe)}: {why}\n\n{given}")
+
+
+def _refuse_without_weights(recipe: Recipe, plugins: Plugins) -> None:
+    for key, why in absent_models(recipe, plugins.registries):
+        raise CheckpointError(f"{recipe.sources.get(key, recipe.name)}: {key}: {why}")
 
 
 def _run_to_resume(request: RunRequest, plugins: Plugins, say: Say) -> RunFolder | None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, final
@@ -21,6 +21,7 @@ from mmx.launch.signals import Stop, StopRequests
 from mmx.learn.accumulate import unreached
 from mmx.learn.objective import Objective
 from mmx.learn.optim import adamw
+from mmx.models.initial import Origin, initialise
 from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Evaluator, Result
 from mmx.parts.events import Outcome, Run
@@ -48,13 +49,24 @@ class Built:
     engine: Engine
     evaluators: dict[str, Evaluator]
     plan: Plan
+    origins: list[Origin] = field(default_factory=list[Origin])
+    """Where weights came from that the recipe starts from; empty where a checkpoint has them."""
 
 
-def build_run(recipe: Recipe, plugins: Plugins, engine: Engine) -> Built:
-    """Build everything on the engine's device, with weights drawn from the recipe's seed.
+def build_run(
+    recipe: Recipe,
+    plugins: Plugins,
+    engine: Engine,
+    say: Callable[[str], None] = lambda text: None,
+    anew: bool = True,
+) -> Built:
+    """Build everything on the engine's device, with weights drawn from the recipe's seed or read from where it says.
+
+    ``say`` is told which weights were read; not ``anew`` leaves them to a checkpoint.
 
     Raises:
         RecipeError: the parts do not fit together.
+        CheckpointError: weights that the recipe starts from cannot be read or do not fit.
     """
     registries = plugins.registries
     dataset, order = build.training_of(recipe, registries)
@@ -64,6 +76,7 @@ def build_run(recipe: Recipe, plugins: Plugins, engine: Engine) -> Built:
     read = build.reading(recipe, registries)
     torch.manual_seed(recipe.seed)
     model, sizes = build.model_of(recipe, registries, read)
+    origins = initialise(model, recipe, plugins, say) if anew else []  # before teachers copy the model
     objective = build.objective_of(recipe, registries, model, sizes, engine.group).to(engine.device)
     objective.train()
     build.divide_norms(objective, engine.group, recipe.train.micro_batches)
@@ -74,7 +87,7 @@ def build_run(recipe: Recipe, plugins: Plugins, engine: Engine) -> Built:
     schedule = build.schedule_of(recipe, steps)
     total, trained = build.parameters_of(model)
     plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, 0, 0.0, 0, 0, {}, total, trained)
-    return Built(recipe, read, objective, engine, evaluators, plan)
+    return Built(recipe, read, objective, engine, evaluators, plan, origins)
 
 
 def freeze_unreached(built: Built, say: Callable[[str], None]) -> None:
@@ -125,6 +138,8 @@ class Session:
             self._say_of_data(run)
         on_main(engine, lambda: self._scribe.start(run))
         scribe = self._scribe
+        if self.built.origins:  # from here on, the run needs none of the files that it started from
+            self._save(0, {"seconds": 0.0, "skipped": 0, "skipped_in_epoch": 0, "counted": {}}, None)
         with StopRequests() as stops:
             moments = Callbacks(scribe.record, self._evaluate, self._save, self.say, scribe.take)
             loop = Loop(plan, moments, stops)

@@ -52,9 +52,9 @@ def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded() -> None:
     with pytest.raises(CheckpointError) as caught:
         load_weights(module, weights)
     assert str(caught.value) == (
-        "the weights do not fit the recipe's model: weight is [3, 4] there and [3, 2] here; "
-        "bias is not in the checkpoint; gain is only in the checkpoint"
+        "the weights do not fit the recipe's model: missing: bias; not used: gain; "
+        "of another shape: weight is [3, 4] there and [3, 2] here"
     )
     assert torch.equal(module.weight, before)
-    with pytest.raises(CheckpointError, match=r"\(and 5 more\)"):
+    with pytest.raises(CheckpointError, match="and 5 more"):
         load_weights(nn.Identity(), {str(number): before for number in range(10)})

@@ -91,7 +91,10 @@ def test_show(mmx: Mmx) -> None:
     assert done.code == 0
     assert "width: whole number > 0; default 64\n    Features of each token.\n" in done.out
     assert "from throw-away 1.0 (throwaway)" in done.out
-    assert '[image_encoder]\nname = "vit"\n# train = "full"\n# width = 64\n' in done.out
+    assert (
+        '[image_encoder]\nname = "vit"\n# train = "full"\n# weights = ...  # optional: table\n# width = 64\n'
+        in done.out
+    )
 
 
 def test_show_for_programs(mmx: Mmx) -> None:

@@ -17,10 +17,10 @@ from mmx.data.decode import decode
 from mmx.errors import CheckpointError, DataError, PluginError
 from mmx.evaluate.measure import eval_model_of
 from mmx.models.bundle import load_bundle
+from mmx.models.load import load_model, model_of_run
 from mmx.parts.group import SoloGroup
 from mmx.plugin.manager import Plugins
 from mmx.runs.layout import RunFolder
-from mmx.train.api import load_model, model_of_run
 from mmx_toy.start import crash, plugins, sit
 
 CPU = torch.device("cpu")

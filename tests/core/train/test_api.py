@@ -126,7 +126,7 @@ def test_the_package_raises_what_the_command_line_prints(tmp_path: Path) -> None
     assert str(caught.value).endswith(f"runs nearby:\n  {tmp_path / 'a'}")
     with pytest.raises(CheckpointError, match=f"nowhere does not exist: (.|\n)*nearby:\n  {tmp_path / 'a'}"):
         mmx.load(tmp_path / "nowhere")
-    with pytest.raises(CheckpointError, match="has no model yet, since the run has not finished"):
+    with pytest.raises(CheckpointError, match="has no checkpoint yet; train first"):
         mmx.load(crash(tmp_path, 2))
 
 

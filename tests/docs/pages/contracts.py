@@ -14,7 +14,7 @@ from pages.parts import option_table
 
 CONFIG_CLASSES: Final = (
     *("PartConfig", "EncoderConfig", "LossConfig", "DatasetConfig", "StoredConfig", "EngineConfig"),
-    *("TransformConfig", "EvaluatorConfig", "TrackerConfig", "Table", "Slot"),
+    *("TransformConfig", "EvaluatorConfig", "TrackerConfig", "WeightsConfig", "WeightsTable", "Table", "Slot"),
 )
 VALUES: Final[dict[str, tuple[str, ...]]] = {
     "Tensors of a batch": tuple(f"mmx.parts.batch:{name}" for name in ("Batch", "Pixels", "Words", "Encoded", "Joint")),
@@ -35,6 +35,7 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
     "What an evaluator reads and returns": tuple(
         f"mmx.parts.evaluator:{name}" for name in ("EvalModel", "Result", "Number", "Picture", "Guess")
     ),
+    "What a format of weights reads and writes": ("mmx.parts.weights:ModelData",),
     "What observers are told": tuple(f"mmx.parts.events:{name}" for name in ("Run", "Step", "Counts", "Outcome")),
     "What `mmx_register` receives": ("mmx.plugin.registry:Registrar",),
     "Errors to raise": tuple(
@@ -47,6 +48,8 @@ FUNCTIONS: Final = (
     *("mmx.data.pixels:preprocess", "mmx.data.pixels:pixels_of", "mmx.data.pixels:square"),
     *("mmx.data.pixels:stretch", "mmx.data.pixels:pad", "mmx.data.decode:decode"),
     "mmx.cli.output:print_json",
+    *("mmx.models.files:read_json", "mmx.models.files:glance", "mmx.models.files:read_tensors"),
+    *("mmx.models.files:write_model", "mmx.models.files:plain_file"),
     *("mmx.parts.gradient:constant", "mmx.parts.precision:to_fp32", "mmx.parts.precision:full_precision"),
 )
 """Functions of the core that a part may call."""

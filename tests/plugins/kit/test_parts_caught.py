@@ -17,8 +17,10 @@ from broken.tokenizers import TOKENIZER, TOKENIZERS
 from broken.trackers import TRACKER, TRACKERS, LeavesProcess
 from broken.transforms import IMAGE_TRANSFORM, TEXT_TRANSFORM, TRANSFORMS
 from broken.travelling import TRAVELLING
+from broken.weights import WEIGHT_FORMAT, WEIGHTS
 from jaxtyping import TypeCheckError
 
+import mmx_clip
 from mmx.plugin.registry import Registries
 from mmx_kit.case import Case
 from mmx_kit.check import BrokenError, Check
@@ -30,6 +32,7 @@ from mmx_kit.globals_kept import GLOBAL_CHECKS, restored
 from mmx_kit.tokenizers import TOKENIZER_CHECKS
 from mmx_kit.trackers import TRACKER_CHECKS
 from mmx_kit.transforms import TRANSFORM_CHECKS
+from mmx_kit.weights import WEIGHTS_CHECKS
 from mmx_kit.workers import WORKER_CHECKS
 
 CHECKS = (
@@ -42,9 +45,10 @@ CHECKS = (
     *EVALUATOR_CHECKS,
     *TRACKER_CHECKS,
     *ENGINE_CHECKS,
+    *WEIGHTS_CHECKS,
 )
-TWINS = (DATASET, IMAGE_TRANSFORM, TEXT_TRANSFORM, TOKENIZER, EVALUATOR, TRACKER, ENGINE, OPTIONED)
-BROKEN = (*OPTIONS, *DATASETS, *TRAVELLING, *TRANSFORMS, *TOKENIZERS, *EVALUATORS, *TRACKERS, *ENGINES)
+TWINS = (DATASET, IMAGE_TRANSFORM, TEXT_TRANSFORM, TOKENIZER, EVALUATOR, TRACKER, ENGINE, OPTIONED, WEIGHT_FORMAT)
+BROKEN = (*OPTIONS, *DATASETS, *TRAVELLING, *TRANSFORMS, *TOKENIZERS, *EVALUATORS, *TRACKERS, *ENGINES, *WEIGHTS)
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +64,7 @@ def whole() -> Iterator[None]:
 
 def case_of(part: Broken | Twin, folder: Path) -> Case:
     registries = Registries()
+    mmx_clip.mmx_register(registries.owned_by("mmx_clip"))  # formats of weights hold models of installed parts
     register = registries.owned_by("broken")
     register(part.kind, part.name, config=part.config, part=part.part, summary="a part that may be broken")
     return Case(registries[part.kind][part.name], part.config.example(part.name, folder), folder, registries)

@@ -37,7 +37,7 @@ def test_metadata(kind: Kind) -> None:
     assert table["project"]["entry-points"]["mmx.plugins.v1"] == {f"{kind.kind}.my-own": "mmx_my_own"}
     assert f"src/mmx_my_own/{kind.file}.py" in files and "tests/test_my_own.py" in files
     recipe = tomllib.loads(files["recipe.toml"])
-    assert recipe["extends"] == "quickstart" and 'name = "my-own"' in files["recipe.toml"]
+    assert recipe["extends"] == "quickstart" and '"my-own' in files["recipe.toml"]
     assert files["recipe.toml"].split("\n\n", 1)[1].strip() in files["README.md"]
 
 

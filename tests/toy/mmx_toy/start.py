@@ -49,7 +49,7 @@ def sit(
     request = RunRequest(RECIPE, overrides, tuple(unset), out=out, name="run")
     prepared = prepare(request, say, plugins(say))
     registries = prepared.plugins.registries
-    built = build_run(prepared.recipe, prepared.plugins, engine_of(prepared.recipe, registries))
+    built = build_run(prepared.recipe, prepared.plugins, engine_of(prepared.recipe, registries), say)
     return Session(built, new_folder(prepared), prepared.plugins, say, ()), prepared.plugins
 
 

@@ -23,6 +23,7 @@ from broken import (
     trackers,
     transforms,
     travelling,
+    weights,
 )
 from broken.table import Broken as Broken
 from broken.table import Twin as Twin
@@ -60,5 +61,6 @@ BROKEN: Final[tuple[Broken, ...]] = tuple(
         evaluators.EVALUATORS,
         trackers.TRACKERS,
         engines.ENGINES,
+        weights.WEIGHTS,
     )
 )
