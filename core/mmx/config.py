@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, cast
@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from typing_extensions import override
 
 from mmx.errors import PluginError
 
@@ -129,6 +130,8 @@ class Slot:
     """A kind of the core (``mmx.plugin.kinds.KINDS``), or of a plugin."""
     key: str = "name"
     """The key that names the part in the recipe."""
+    default: str = ""
+    """The part that is meant where the table does not name one; empty where it must."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         write = core_schema.plain_serializer_function_ser_schema(self._write)
@@ -141,10 +144,16 @@ class Slot:
         if isinstance(value, PartConfig):
             return value
         if not isinstance(value, Mapping):
-            raise PydanticCustomError("part_table", "should be a table with the part's {key}", {"key": self.key})
+            raise PydanticCustomError(
+                "part_table",
+                "should be a table with the part's {key}{such}",
+                {"key": self.key, "such": f', such as {{ {self.key} = "{value}" }}' if isinstance(value, str) else ""},
+            )
         table = dict(cast(Mapping[str, object], value))
         if self.key != "name" and "name" in table:
             raise _refuse(PydanticCustomError("extra_forbidden", "unknown key"), "name", table["name"])
+        if self.default:
+            table.setdefault(self.key, self.default)
         if self.key not in table:
             raise _refuse(PydanticCustomError("missing", "is missing"), self.key, table)
         name = table.pop(self.key)
@@ -290,6 +299,10 @@ class EngineConfig(PartConfig):
         """Return how many processes ``mmx run`` starts on this machine where no launcher did; 1 starts none."""
         return 1
 
+    def cuts(self) -> Sequence[str]:
+        """Return those of its options which divide tensors, so that no process has a whole one to take a step with."""
+        return ()
+
     @classmethod
     def joins(cls) -> bool:
         """Say whether it can be one of several processes that a launcher (torchrun, mpirun, srun) started."""
@@ -401,3 +414,74 @@ class WeightsConfig(PartConfig):
         that are installed.
         """
         return {}
+
+
+class ScheduleConfig(PartConfig):
+    """Options that every schedule has."""
+
+    warmup: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)] = 0
+    """Steps in which the rate rises to ``optim.lr``: a whole number, or a share of all steps such as 0.1."""
+    warmup_lr: Annotated[float, Field(ge=0)] = 0.0
+    """Rate that it rises from."""
+
+    def warmup_steps(self, steps: int) -> int:
+        """Return the steps of the warm-up in a run of so many."""
+        return self.warmup if isinstance(self.warmup, int) else round(self.warmup * steps)
+
+    def refusals(self, lr: float, steps: int | None) -> Iterator[tuple[str, str]]:
+        """Yield an option and a reason for each thing that cannot be.
+
+        Args:
+            lr: ``optim.lr``.
+            steps: of the run; None where they are not known yet.
+        """
+        if steps is not None and self.warmup_steps(steps) > steps:
+            yield (
+                "warmup",
+                f"should be at most the run's {steps} steps, not {self.warmup}; or a share of them, such as 0.1",
+            )
+        if self.warmup_lr > lr:
+            yield "warmup_lr", f"should be at most optim.lr = {lr:g}, not {self.warmup_lr:g}"
+
+    @override
+    def tiny(self) -> Self:
+        """Return the options for a run of a few steps: without warm-up."""
+        return self.model_copy(update={"warmup": 0})
+
+
+class GroupTable(Table):
+    """Parameters that are trained otherwise than the rest. Where several groups match one, the last written has it."""
+
+    match: Annotated[str, Field(min_length=1)]
+    """Names of parameters, as a pattern: ``image_encoder.*``, ``*.bias``. ``*`` stands for any text, dots too."""
+    lr: Annotated[float, Field(gt=0)] | None = None
+    """Highest learning rate of these, which follows the same schedule in proportion; ``optim.lr`` if not given."""
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    """Weight decay of those that decay; ``optim.weight_decay`` if not given."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Factor on the rate from each block of a tower to the one before it: the last block has the whole rate."""
+
+
+class OptimizerConfig(PartConfig):
+    """Options that every optimizer has."""
+
+    elementwise: ClassVar[bool] = False
+    """Whether an element's update depends on that element of weight, gradient and state alone. Only then may an engine
+    cut tensors: a norm of a whole one, as LAMB's, is another for each piece."""
+
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    """Highest learning rate."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Weight decay; gains, biases and other parameters of fewer than 2 axes do not decay."""
+    clip: Annotated[float, Field(gt=0)] | None = None
+    """Norm that the gradient is clipped to; not clipped if not given."""
+    schedule: Annotated[ScheduleConfig, Slot("schedule", default="cosine")] | None = None
+    """How the rate moves over the run; the schedule "cosine" if not given."""
+    groups: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")], GroupTable] = Field(
+        default_factory=dict
+    )
+    """Parameters that are trained otherwise than the rest, by a name of the group."""
+
+    def kept(self) -> int:
+        """Return how many tensors of a parameter's size it keeps for it, to tell what memory a run needs."""
+        return 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
@@ -126,6 +126,10 @@ class ColossalConfig(EngineConfig):
     @override
     def divides(self) -> bool:
         return self.model_processes > 1
+
+    @override
+    def cuts(self) -> Sequence[str]:
+        return [name for name, on in (("tensor", self.tensor > 1), ("zero", self.zero > 0)) if on]
 
     @override
     def refuse(self, objective: Objective) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor
 
+from mmx.errors import RecipeError
 from mmx.learn.objective import Objective
 from mmx.parts.sharding import Stack
 from mmx_colossalai.mesh import Mesh
@@ -63,6 +64,13 @@ class Division:
                     stack.tokens = MeshTokenSplit(mesh)
         if mesh.stages > 1:
             lay_out(objective, mesh)
+        if (
+            self._zero and mesh.stages > 1 and len(optimizer.param_groups) > 2
+        ):  # those that decay, and those that do not
+            raise RecipeError(
+                f"parallel.zero = {self._zero} with parallel.pipeline = {mesh.stages} does not run with optim.groups, of which "
+                "stages hold different ones; the nearest layouts: pipeline = 1, or zero = 0"
+            )
         exact = apart(optimizer, torch.bfloat16) if self._zero else None
         with quiet(Warning):
             self.wrapped, wrapped, *_ = booster.boost(objective, optimizer)

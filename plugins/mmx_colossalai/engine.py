@@ -137,7 +137,7 @@ class ColossalEngine(Engine):
     @override
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with company():
-            return self._division.optimizer_state(self.everyone), {"optimizer": "AdamW"}
+            return self._division.optimizer_state(self.everyone), {"optimizer": self._division.update.name}
 
     @override
     def load(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:

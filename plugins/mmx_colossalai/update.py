@@ -10,6 +10,7 @@ from colossalai.amp.naive_amp.mixed_precision_optimizer import MixedPrecisionOpt
 from colossalai.zero.low_level import LowLevelZeroOptimizer
 from torch import Tensor, nn
 
+from mmx.learn.optim import set_rate
 from mmx_colossalai.mesh import Mesh
 
 
@@ -36,6 +37,7 @@ def apart(optimizer: torch.optim.Optimizer, dtype: torch.dtype) -> torch.optim.O
         if others:
             kept.append({**group, "params": others})
         group["params"] = [p for p in group["params"] if p.dtype == dtype]
+    optimizer.param_groups = [group for group in optimizer.param_groups if group["params"]]
     return cast(Any, type(optimizer))(kept) if kept else None
 
 
@@ -45,6 +47,7 @@ class Update:
 
     def __init__(self, wrapped: Any, exact: torch.optim.Optimizer | None, module: nn.Module, mesh: Mesh) -> None:
         self.wrapped = wrapped
+        self.name = type(wrapped.optim).__name__
         self._exact = exact
         self._mesh = mesh
         self._zero = wrapped if isinstance(wrapped, LowLevelZeroOptimizer) else None
@@ -116,8 +119,7 @@ class Update:
     def step(self) -> None:
         """Move the weights."""
         if self._exact is not None:
-            for mine, theirs in zip(self._exact.param_groups, self.wrapped.optim.param_groups, strict=False):
-                mine["lr"] = theirs["lr"]
+            set_rate(self._exact, self.wrapped.optim.param_groups[0]["rate"])
             self._exact.step()
             self._exact.zero_grad(set_to_none=True)
         self.wrapped.step()

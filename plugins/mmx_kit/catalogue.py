@@ -15,7 +15,9 @@ from mmx_kit.imports import IMPORT_CHECKS
 from mmx_kit.listed import LISTED_CHECKS
 from mmx_kit.losses import LOSS_CHECKS
 from mmx_kit.modules import MODULE_CHECKS
+from mmx_kit.optimizers import OPTIMIZER_CHECKS
 from mmx_kit.precision import PRECISION_CHECKS
+from mmx_kit.schedules import SCHEDULE_CHECKS
 from mmx_kit.steps import STEP_CHECKS
 from mmx_kit.tokenizers import TOKENIZER_CHECKS
 from mmx_kit.trackers import TRACKER_CHECKS
@@ -37,6 +39,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     *DATASET_CHECKS,
     *TRANSFORM_CHECKS,
     *TOKENIZER_CHECKS,
+    *OPTIMIZER_CHECKS,
+    *SCHEDULE_CHECKS,
     *EVALUATOR_CHECKS,
     *TRACKER_CHECKS,
     *WEIGHTS_CHECKS,

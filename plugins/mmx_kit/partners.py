@@ -18,6 +18,7 @@ from mmx.parts.encoder import ImageEncoder, Mode, TextEncoder
 from mmx.parts.fusion import Fusion
 from mmx.parts.sizes import Sizes
 from mmx.parts.transform import Preprocess
+from mmx_kit.span import SPAN
 
 SIZES: Final = Sizes(image=32, vocabulary=128, context=16, pad=0, start=126, end=127)
 """What encoders are built with."""
@@ -182,4 +183,5 @@ def widths(image: ImageEncoder, text: TextEncoder) -> Sizes:
 
 def sizes_of(model: Model) -> Sizes:
     """Return the sizes that a loss is built with."""
-    return replace(widths(model.image_encoder, model.text_encoder), embed=model.fusion.width)
+    known = widths(model.image_encoder, model.text_encoder)
+    return replace(known, embed=model.fusion.width, steps=SPAN.steps, epoch_steps=SPAN.epoch_steps)

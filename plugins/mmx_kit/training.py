@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
+from mmx.config import OptimizerConfig
 from mmx.learn.global_batch import Feature, GlobalBatch
+from mmx.learn.groups import parameter_groups
 from mmx.learn.model import Model
 from mmx.learn.objective import MicroBatchTerm, Objective
-from mmx.learn.optim import groups
 from mmx.parts.engine import Engine
 from mmx.parts.group import Group, SoloGroup
 from mmx.parts.loss import BatchLoss
@@ -21,6 +22,7 @@ from mmx_kit.partners import partner_model
 
 CLIP: Final = 0.5
 """The norm that gradients are clipped to; the kit's are larger."""
+_OPTIM: Final = OptimizerConfig(name="kit", lr=1e-2, weight_decay=0.1)
 
 
 @final
@@ -51,7 +53,7 @@ def partner_objective(group: Group, device: torch.device) -> Objective:
 
 def optimizer_of(objective: Objective) -> torch.optim.AdamW:
     """Return AdamW. Its epsilon is large, so that rounding in a gradient near zero does not decide a step's sign."""
-    return torch.optim.AdamW(groups(objective, 0.1), lr=1e-2, betas=(0.9, 0.98), eps=1e-3)
+    return torch.optim.AdamW(parameter_groups(objective, _OPTIM), betas=(0.9, 0.98), eps=1e-3)
 
 
 @final

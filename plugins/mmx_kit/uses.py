@@ -8,6 +8,8 @@ import torch
 from mmx.config import EvaluatorConfig, TransformConfig
 from mmx.parts.dataset import BadSampleError, Dataset
 from mmx.parts.evaluator import EvalModel, Evaluator, Result
+from mmx.parts.optimizer import Optimizer
+from mmx.parts.schedule import Schedule
 from mmx.parts.sizes import Sizes
 from mmx.parts.tokenizer import Tokenizer
 from mmx.parts.transform import ImageTransform, PixelRow, TextTransform, WordRow
@@ -18,6 +20,7 @@ from mmx_kit.life import live
 from mmx_kit.partners import PREPROCESS, SIZES, partner_model, sizes_of, widths
 from mmx_kit.samples import PartnerDataset, PartnerTokenizer
 from mmx_kit.sources import CAPTIONS, image_sources, text_sources
+from mmx_kit.span import SPAN
 from mmx_kit.training import train
 
 TRAVELLING: Final = ("dataset", "image_transform", "text_transform", "tokenizer")
@@ -59,6 +62,10 @@ def outcome(case: Case, part: Any) -> object:
         return made(case.kind, part, is_derived(case))
     if case.kind == "evaluator":
         return measured(cast(Evaluator, part))
+    if case.kind == "schedule":
+        return [cast(Schedule, part).at(step) for step in range(SPAN.steps)]
+    if case.kind == "optimizer":
+        return stepped(cast(Optimizer, part))
     if case.kind == "tracker":
         return live(part, case.folder / "run")
     return train(part, 2) if case.kind == "engine" else None
@@ -69,8 +76,19 @@ _GIVEN: Final[Mapping[str, Callable[[Case], Any]]] = {
     "preprocess": lambda case: PREPROCESS,
     "tokenizer": lambda case: PartnerTokenizer(),
     "dataset": evaluated,
+    "span": lambda case: SPAN,
 }
 """What parts are given after their options, by the name that their kind has for it."""
+
+
+def stepped(optimizer: Optimizer) -> list[float]:
+    """Return a parameter after three steps."""
+    parameter = torch.nn.Parameter(torch.ones(3, 2))
+    made = optimizer.over([{"params": [parameter], "lr": 0.1, "weight_decay": 0.1}])
+    for step in range(3):
+        parameter.grad = torch.full_like(parameter, step - 1.0)
+        made.step()
+    return parameter.detach().flatten().tolist()
 
 
 def is_derived(case: Case) -> bool:

@@ -36,6 +36,8 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("image_transform", "transform", "cutout: a square at a random place is painted over"),
         Kind("text_transform", "transform", "random deletion: words of a caption are left out by chance"),
         Kind("tokenizer", "tokenizer", "the UTF-8 bytes of a text, 259 ids"),
+        Kind("optimizer", "optimizer", "AdaGrad: each element's rate falls with the gradients it has seen"),
+        Kind("schedule", "schedule", "a rate that falls with a power of the steps"),
         Kind("tracker", "tracker", "a CSV table of steps in the run folder"),
         Kind("weights", "format", "model folders: tables in a JSON file beside tensors with names of their own"),
     )

@@ -163,7 +163,7 @@ def _document(recipe: Recipe, results: Sequence[Reference | Row]) -> dict[str, A
         "steps": recipe.train.steps,
         "parameters": references[0].outcome.parameters,
         "seed": recipe.seed,
-        "eps": recipe.optim.eps,
+        "optim": recipe.resolved()["optim"],
         "references": {reference.precision: plain_reference(reference) for reference in references},
         "layouts": [plain_row(row) for row in rows],
     }

@@ -16,7 +16,6 @@ from mmx.data.views import collate
 from mmx.errors import RecipeError
 from mmx.learn.global_batch import Feature
 from mmx.learn.objective import Objective
-from mmx.learn.optim import adamw
 from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
 from mmx.parts.loss import BatchLoss
@@ -90,7 +89,7 @@ def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, task: Task) -> O
     build.divide_norms(objective, engine.group, task.micro_batches)
     parameters, _ = build.parameters_of(model)
     optim = recipe.optim
-    optimizer = adamw(objective, optim.lr, optim.betas, optim.eps, optim.weight_decay)
+    optimizer = build.optimizer_of(recipe, plugins.registries, objective)
     engine.prepare(objective, optimizer)
     dtype = torch.float64 if task.double else torch.float32
     losses: list[float] = []

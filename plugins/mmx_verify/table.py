@@ -27,9 +27,15 @@ def what(recipe: Recipe, parameters: int) -> str:
     """Say what is run."""
     return _wrapped(
         f"{recipe.name}, its tiny form: {counted(recipe.train.steps or 0, 'step')} of {recipe.data.batch} made-up "
-        f"samples, {counted(parameters, 'parameter')}, AdamW with eps = {recipe.optim.eps:g}, so that rounding in a "
-        "gradient near zero does not decide the sign of a step"
+        f"samples, {counted(parameters, 'parameter')}, {recipe.optim.name}" + _eps(recipe)
     )
+
+
+def _eps(recipe: Recipe) -> str:
+    eps: object = getattr(recipe.optim, "eps", None)
+    if not isinstance(eps, float):
+        return ""
+    return f" with eps = {eps:g}, so that rounding in a gradient near zero does not decide the sign of a step"
 
 
 def losses(reference: Reference) -> str:

@@ -21,7 +21,7 @@ def tiny(recipe: Recipe, registries: Registries) -> Recipe:
     """Return the tiny form: ``tiny()`` of each part, a small square input, a batch of 16, three steps without warm-up.
 
     The input is the smallest that the image encoder takes, or the recipe's own where it takes no smaller one.
-    AdamW's epsilon is 1e-3, so that rounding in a gradient near zero does not decide the sign of a step.
+    Groups of parameters go, since their patterns may name layers that the tiny form has not.
     Options of the encoders whose names end in "dropout" are 0: each data-parallel rank draws its own, so that no number
     of ranks comes to what another does.
     Where a tower trains its last blocks, more of them than its tiny form has, it trains the last one.
@@ -36,7 +36,8 @@ def tiny(recipe: Recipe, registries: Registries) -> Recipe:
     views = {table: _tiny(getattr(recipe.data, table)) for table in ("images", "texts")}
     changed["data"] = recipe.data.model_copy(update={"batch": BATCH, "workers": 0, "train": None, **views})
     changed["train"] = recipe.train.model_copy(update={"steps": STEPS, "epochs": None, "micro_batches": 1})
-    changed["optim"] = recipe.optim.model_copy(update={"warmup": 0, "eps": 1e-3, "schedule": "constant"})
+    schedule = recipe.optim.schedule and recipe.optim.schedule.tiny()
+    changed["optim"] = recipe.optim.tiny().model_copy(update={"schedule": schedule, "groups": {}})
     changed["evaluators"], changed["trackers"] = {}, {}
     changed["checkpoint"] = recipe.checkpoint.model_copy(update={"keep_best": False})
     for name in _TOWERS:

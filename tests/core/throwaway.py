@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from mmx.config import (
     DatasetConfig,
@@ -15,7 +16,9 @@ from mmx.config import (
     EngineConfig,
     EvaluatorConfig,
     LossConfig,
+    OptimizerConfig,
     PartConfig,
+    ScheduleConfig,
     Table,
     TrackerConfig,
     TransformConfig,
@@ -76,9 +79,25 @@ class Zero(EvaluatorConfig):
     """Prompts."""
 
 
+class Adam(OptimizerConfig):
+    elementwise: ClassVar[bool] = True
+
+    betas: tuple[Annotated[float, Field(lt=1)], Annotated[float, Field(lt=1)]] = (0.9, 0.98)
+    """Decay of two means."""
+
+
+class Cosine(ScheduleConfig):
+    min_lr: float = 0.0
+    """The lowest rate."""
+
+
 class Remote(EngineConfig):
     hosts: int = 1
     """Machines."""
+
+    @override
+    def cuts(self) -> Sequence[str]:
+        return ["hosts"] if self.hosts > 1 else []
 
 
 class Nothing:
@@ -99,6 +118,10 @@ def mmx_register(register: Registrar) -> None:
         ("evaluator", "zero", Zero),
         ("image_transform", "augment", TransformConfig),
         ("text_transform", "caption", TransformConfig),
+        ("optimizer", "adamw", Adam),
+        ("optimizer", "whole", OptimizerConfig),
+        ("schedule", "cosine", Cosine),
+        ("schedule", "other", Cosine),
         ("engine", "local", EngineConfig),
         ("engine", "remote", Remote),
         ("tracker", "journal", TrackerConfig),

@@ -67,6 +67,7 @@ def test_every_value_that_a_contract_names_is_on_the_page_of_values() -> None:
 
 
 OTHERS = {
+    "Any",
     "Bool",
     "Mapping",
     "Module",

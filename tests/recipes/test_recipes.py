@@ -20,7 +20,7 @@ from mmx.train.deep import deep_check
 RECIPES = sorted(bundled())
 PARAMETERS = {"clip_b32": "151 M", "clip_b16": "150 M", "clip_l14": "428 M", "clip_h14": "986 M"}
 MMX = "from mmx.cli.main import main; main()"
-SMALL = ("data.train.name=emoji", "data.batch=4", "train.steps=2", "optim.warmup=0", "data.workers=0")
+SMALL = ("data.train.name=emoji", "data.batch=4", "train.steps=2", "optim.schedule.warmup=0", "data.workers=0")
 
 
 def mmx(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -25,7 +25,7 @@ weight = 0.5
 batch = 16
 workers = 0
 
-[optim]
+[optim.schedule]
 warmup = 0
 
 [train]

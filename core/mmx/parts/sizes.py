@@ -20,3 +20,7 @@ class Sizes:
     text_width: int = 0
     embed: int = 0
     """The shared width ``d``."""
+    steps: int = 0
+    """Steps of the run, for what grows over it; losses are told, encoders and fusions are not."""
+    epoch_steps: int = 0
+    """Steps of an epoch, likewise."""

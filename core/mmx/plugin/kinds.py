@@ -139,6 +139,23 @@ _TABLE: Final = (
         needed=True,
     ),
     Kind(
+        "optimizer",
+        "mmx.parts.optimizer:Optimizer",
+        "how gradients become a step",
+        config="mmx.config:OptimizerConfig",
+        table="optim",
+        needed=True,
+    ),
+    Kind(
+        "schedule",
+        "mmx.parts.schedule:Schedule",
+        "how the learning rate moves over a run",
+        config="mmx.config:ScheduleConfig",
+        needs=("span",),
+        table="optim.schedule",
+        needed=True,
+    ),
+    Kind(
         "evaluator",
         "mmx.parts.evaluator:Evaluator",
         "a model is measured on a dataset",

@@ -16,6 +16,7 @@ Finding: TypeAlias = tuple[KeyPath, str]
 def findings(recipe: Recipe) -> Iterator[Finding]:
     """Yield everything that does not fit together."""
     yield from _length(recipe)
+    yield from _optim(recipe)
     yield from _batch(recipe)
     yield from _mix(recipe)
     yield from _parallel(recipe)
@@ -25,18 +26,23 @@ def findings(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _length(recipe: Recipe) -> Iterator[Finding]:
-    train, optim = recipe.train, recipe.optim
+    train = recipe.train
     if train.steps is None and train.epochs is None:
         yield ("train",), "give its length: steps = 1000, or epochs = 10"
     if train.steps is not None and train.epochs is not None:
         yield ("train", "epochs"), "give either steps or epochs, not both"
-    if train.steps is not None and optim.warmup > train.steps:
+
+
+def _optim(recipe: Recipe) -> Iterator[Finding]:
+    optim, engine = recipe.optim, recipe.parallel
+    for key, text in optim.schedule.refusals(optim.lr, recipe.train.steps) if optim.schedule else ():
+        yield ("optim", "schedule", key), text
+    for option in () if optim.elementwise else engine.cuts():
         yield (
-            ("optim", "warmup"),
-            f"should be at most train.steps = {train.steps}, not {optim.warmup}; or a share of all steps, such as 0.1",
+            ("parallel", option),
+            f"divides tensors, and the optimizer '{optim.name}' takes each step from the whole of them: leave it out, or "
+            'choose another optimizer, such as optim.name = "adamw"',
         )
-    if optim.min_lr > optim.lr:
-        yield ("optim", "min_lr"), f"should be at most optim.lr = {optim.lr:g}, not {optim.min_lr:g}"
 
 
 def _batch(recipe: Recipe) -> Iterator[Finding]:

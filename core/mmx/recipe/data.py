@@ -110,8 +110,9 @@ def _small(recipe: Recipe) -> Iterator[tuple[str, object]]:
         yield "train.steps", steps
     if batch % recipe.train.micro_batches:
         yield "train.micro_batches", 1
-    if steps is not None and recipe.optim.warmup > steps:
-        yield "optim.warmup", 0
+    schedule = recipe.optim.schedule
+    if steps is not None and schedule is not None and schedule.warmup_steps(steps) > steps:
+        yield "optim.schedule.warmup", 0
     if recipe.data.workers and "data.workers" not in by_hand:
         yield "data.workers", 0
 

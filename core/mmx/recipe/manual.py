@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from mmx.config import WeightsTable
+from mmx.config import GroupTable, WeightsTable
 from mmx.errors import RecipeError
 from mmx.plugin.kinds import KINDS, Entry
 from mmx.plugin.registry import Registries
@@ -22,7 +22,6 @@ from mmx.recipe.schema import (
     CheckpointTable,
     DataTable,
     MixTable,
-    OptimTable,
     PreprocessTable,
     Recipe,
     TeacherTable,
@@ -36,7 +35,7 @@ TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "teachers": TeacherTable,
     "data": DataTable,
     "data.mix": MixTable,
-    "optim": OptimTable,
+    "optim.groups": GroupTable,
     "train": TrainTable,
     "checkpoint": CheckpointTable,
 }
@@ -67,7 +66,7 @@ def page(topic: str, registries: Registries) -> str:
         RecipeError: there is no such topic.
     """
     if topic in TABLES:
-        title = "teachers.NAME" if topic == "teachers" else topic
+        title = f"{topic}.NAME" if topic in ("teachers", "optim.groups") else topic
         return _titled(title, TABLES[topic].__doc__ or "", options(TABLES[topic]))
     for length in range(len(topic), 0, -1):
         table, rest = topic[:length], topic[length + 1 :]
@@ -158,6 +157,8 @@ def _kind_page(kind: str, registries: Registries) -> str:
         text += textwrap.wrap(f"{entry.name}: {entry.summary}", 80, initial_indent="  ", subsequent_indent="      ")
     if len(text) == 1:
         text.append("  none is installed")
+    common = [option for option in options(row.options()) if option.key != "name"] if row.config else []
+    text += ["", "each has these options:", write(common)] if common else []
     how = f"mmx recipe schema {kind}.NAME shows the options of one" if row.config else f"mmx plugins show {kind} NAME"
     return "\n".join([*text, "", how])
 

@@ -26,7 +26,7 @@ def override(document: Document, sets: Sequence[str], unset: Sequence[str]) -> D
     for text in unset:
         _remove(changed, text)
     pairs = [_split(text) for text in sets]
-    for path, value in sorted(pairs, key=lambda pair: not _names_part(pair[0])):
+    for path, value in sorted(pairs, key=_turn):
         _put(changed, path, value)
     refuse_dates(changed)
     return changed
@@ -67,6 +67,12 @@ def _split(text: str) -> tuple[KeyPath, Any]:
     if not value.strip():
         raise RecipeError(f"--set {text[:80]}: a value is missing; --unset {dotted(path)} takes the key out")
     return path, read_value(value.strip(), f"--set {dotted(path)}")
+
+
+def _turn(pair: tuple[KeyPath, Any]) -> tuple[bool, int]:
+    """Sort names of parts before all else, and that of a part inside of another one after the other's."""
+    path, _ = pair
+    return (False, len(path)) if _names_part(path) else (True, 0)
 
 
 def _names_part(path: KeyPath) -> bool:

@@ -116,7 +116,13 @@ def unknown(path: KeyPath, values: dict[str, Any], registries: Registries) -> st
 
 
 def _elsewhere(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
-    """Say which other part of the kind has an option of this name, and how to choose it."""
+    """Say where an option of this name is: in a part inside of this one, or in another part of the kind."""
+    table = table_at(path[:-1], values, registries)
+    for name in table.model_fields if table else ():
+        inner = (*path[:-1], name)
+        inside = table_at(inner, values, registries) if slot_at(inner, values, registries) else None
+        if inside and path[-1] in inside.model_fields:
+            return f"it is an option of [{dotted(inner)}]: write it there, or --set {dotted((*inner, path[-1]))}=..."
     slot = slot_at(path[:-1], values, registries)
     if slot is None or slot.kind != "engine":  # the one kind whose parts do the same work in other ways
         return ""
@@ -149,7 +155,7 @@ def topic(path: KeyPath, values: dict[str, Any], registries: Registries) -> str:
     for length in range(len(path) - 1, 0, -1):
         slot = slot_at(path[:length], values, registries)
         if slot:
-            name = at(values, (*path[:length], slot.key))
+            name = at(values, (*path[:length], slot.key)) or slot.default
             known = isinstance(name, str) and name in registries[slot.kind]
             return f"{slot.kind}.{name}" if known else slot.kind
     return ""

@@ -15,6 +15,7 @@ from mmx.config import (
     EngineConfig,
     EvaluatorConfig,
     LossConfig,
+    OptimizerConfig,
     PartConfig,
     Slot,
     Table,
@@ -94,27 +95,6 @@ class DataTable(Table):
         return cast("dict[str, DatasetConfig]", one | {f"sources.{name}": data for name, data in self.sources.items()})
 
 
-class OptimTable(Table):
-    """AdamW and the schedule of its learning rate."""
-
-    lr: Rate = 1e-3
-    """Highest learning rate."""
-    betas: tuple[Decay, Decay] = (0.9, 0.98)
-    """Decay of the running means of the gradient and of its square."""
-    eps: Rate = 1e-6
-    """Added to the square root of the second mean."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.2
-    """Decoupled weight decay."""
-    clip: Rate | None = None
-    """Norm that the gradient is clipped to; not clipped if not given."""
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """How the rate falls after the warm-up, to ``min_lr`` at the last step."""
-    warmup: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)] = 0
-    """Steps in which the rate rises from 0 to ``lr``: a whole number, or a share of all steps such as 0.1."""
-    min_lr: Annotated[float, Field(ge=0)] = 0.0
-    """Learning rate at the last step."""
-
-
 class TrainTable(Table):
     """How long and how training runs. Exactly one of ``steps`` and ``epochs`` is given."""
 
@@ -158,6 +138,10 @@ def _name_trackers(value: object) -> object:
     return {name: {"name": name, **table} if isinstance(table, dict) else table for name, table in tables.items()}
 
 
+def _with_schedule(value: object) -> object:
+    return {"schedule": {}, **cast(dict[str, object], value)} if isinstance(value, dict) else value
+
+
 def _without_default(schema: JsonDict) -> None:
     """Leave out a default that is only a stand-in."""
     schema.pop("default", None)
@@ -190,8 +174,10 @@ class Recipe(Table):
     """Copies of the model that follow it, by name."""
     data: DataTable
     """What is trained on."""
-    optim: OptimTable = OptimTable()
-    """The optimizer."""
+    optim: Annotated[OptimizerConfig, Slot("optimizer", default="adamw"), BeforeValidator(_with_schedule)] = Field(
+        {}, validate_default=True
+    )
+    """The optimizer, its learning rate and schedule; AdamW if it names none."""
     train: TrainTable
     """How long and how training runs."""
     checkpoint: CheckpointTable = CheckpointTable()

@@ -45,7 +45,7 @@ def _choose(kind: object, values: object, registries: Registries) -> object:
     slot = _slot(kind)
     if slot is None:
         return kind
-    name = item(values, slot.key)
+    name = item(values, slot.key) or slot.default
     registry = registries[slot.kind]
     return registry[name].config if isinstance(name, str) and name in registry else None
 

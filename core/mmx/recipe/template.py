@@ -12,13 +12,16 @@ from mmx.errors import RecipeError
 from mmx.plugin.kinds import KINDS
 from mmx.plugin.registry import Registries
 from mmx.recipe.describe import Option, options
-from mmx.recipe.schema import CheckpointTable, DataTable, OptimTable, PreprocessTable, TrainTable
+from mmx.recipe.schema import CheckpointTable, DataTable, PreprocessTable, TrainTable
+from mmx.recipe.shape import slot_at
 from mmx.recipe.source import dotted, quote
 
 PLACES: Final[Mapping[str, str]] = {kind.name: kind.place("{}") for kind in KINDS.values() if kind.table}
 """The table that a part of each kind is written to; ``{}`` is the part's name."""
 FREE: Final = tuple(kind for kind in PLACES if not KINDS[kind].needed)
 """Kinds that a recipe can do without."""
+HIDDEN: Final = ("schedule", "groups")
+"""Tables of an optimizer, which are not options of one line."""
 
 
 def template(chosen: Mapping[str, Sequence[str]], registries: Registries) -> str:
@@ -39,7 +42,7 @@ def template(chosen: Mapping[str, Sequence[str]], registries: Registries) -> str
         parts["loss"],
         _table("data", DataTable, {"batch": "64"}, hidden=("train", "images", "texts")),
         *(parts[kind] for kind in ("dataset", "image_transform", "text_transform")),
-        _table("optim", OptimTable, {}),
+        *(parts[kind] for kind in ("optimizer", "schedule")),
         _table("train", TrainTable, {"steps": "1000"}),
         _table("checkpoint", CheckpointTable, {}),
         *(parts[kind] for kind in FREE),
@@ -52,14 +55,17 @@ def _parts(kind: str, place: str, names: Sequence[str], registries: Registries) 
     if not names and kind not in FREE:
         if not known:
             raise RecipeError(f"no {kind} is installed\nhelp: mmx plugins")
-        names = known[:1]
+        slot = slot_at(tuple(place.split(".")), {}, registries)
+        names = [slot.default] if slot is not None and slot.default in known else known[:1]
     text: list[str] = []
     for name in names:
         entry = registries[kind][name]
         key = KINDS[kind].key
         others = [quote(other) for other in known if other != name]
         note = f"  # or {', '.join(others)}" if others else ""
-        about, *rows = _table(place.format(dotted((name,))), entry.config, {key: quote(name) + note}, key=key)
+        about, *rows = _table(
+            place.format(dotted((name,))), entry.config, {key: quote(name) + note}, key=key, hidden=HIDDEN
+        )
         text += [about, *_comment(entry.summary), *rows]
     return text
 

@@ -7,17 +7,25 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 
-from mmx.config import DatasetConfig, EncoderConfig, EvaluatorConfig, LossConfig, PartConfig, TransformConfig
+from mmx.config import (
+    DatasetConfig,
+    EncoderConfig,
+    EvaluatorConfig,
+    LossConfig,
+    PartConfig,
+    ScheduleConfig,
+    TransformConfig,
+)
 from mmx.data.keep import kept
 from mmx.data.mixture import Mixture
 from mmx.data.order import Order, Source
 from mmx.data.views import ImageView, Reader, TextView, needed
 from mmx.errors import DataError, RecipeError
 from mmx.learn.accumulate import inexact
+from mmx.learn.groups import parameter_groups
 from mmx.learn.model import Model
 from mmx.learn.norm import group_batch_norms
 from mmx.learn.objective import Objective
-from mmx.learn.optim import Schedule
 from mmx.learn.teacher import Teacher
 from mmx.parts.dataset import Dataset
 from mmx.parts.encoder import ImageEncoder, TextEncoder
@@ -25,12 +33,13 @@ from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Evaluator
 from mmx.parts.group import Group, SoloGroup
 from mmx.parts.loss import Loss
+from mmx.parts.optimizer import Optimizer
+from mmx.parts.schedule import Schedule, Span
 from mmx.parts.sizes import Sizes
 from mmx.parts.tokenizer import Tokenizer
 from mmx.parts.transform import Preprocess
 from mmx.plugin.registry import Registries
 from mmx.recipe.schema import PreprocessTable, Recipe
-from mmx.wording import counted
 
 EMA = "ema"
 """The teacher that ``train.ema`` makes; evaluation uses it where it is there."""
@@ -137,12 +146,16 @@ def _freeze(model: Model, tower: Any, config: EncoderConfig, name: str) -> None:
         model.freeze(blocks[: len(blocks) - last])
 
 
-def objective_of(recipe: Recipe, registries: Registries, model: Model, sizes: Sizes, group: Group) -> Objective:
-    """Build losses and teachers around a model.
+def objective_of(
+    recipe: Recipe, registries: Registries, model: Model, sizes: Sizes, group: Group, order: Order | None = None
+) -> Objective:
+    """Build losses and teachers around a model; without an order of data, losses are told of an epoch as long as the run.
 
     Raises:
         RecipeError: a loss reads a teacher that is not declared, or nothing would be trained.
     """
+    steps = (recipe.train.steps or 1) if order is None else steps_of(recipe, order)
+    sizes = replace(sizes, steps=steps, epoch_steps=steps if order is None else order.per_epoch)
     losses = {name: loss_of(config, registries, sizes) for name, config in recipe.losses.items()}
     for name, loss in losses.items():
         missing = set(loss.teachers) - set(recipe.teachers)
@@ -303,20 +316,26 @@ def steps_of(recipe: Recipe, order: Order) -> int:
     return max(1, round(cast(float, recipe.train.epochs) * order.per_epoch))
 
 
-def schedule_of(recipe: Recipe, steps: int) -> Schedule:
-    """Return the learning rate of each step.
+def optimizer_of(recipe: Recipe, registries: Registries, objective: nn.Module) -> torch.optim.Optimizer:
+    """Build the optimizer of what is trained.
 
     Raises:
-        RecipeError: the warm-up is longer than the run.
+        RecipeError: a group of parameters matches none.
     """
-    table = recipe.optim
-    warmup = table.warmup if isinstance(table.warmup, int) else round(table.warmup * steps)
-    if warmup > steps:
-        raise RecipeError(
-            f"optim.warmup = {warmup} is more than the {counted(steps, 'step')} of the run, so that its learning rate "
-            f"would never be reached; use a share of all steps, such as 0.1, or at most {steps}"
-        )
-    return Schedule(table.lr, table.min_lr, warmup, steps, table.schedule)
+    optimizer = cast(Optimizer, part(registries, "optimizer", recipe.optim))
+    return optimizer.over(parameter_groups(objective, recipe.optim))
+
+
+def schedule_of(recipe: Recipe, registries: Registries, order: Order) -> Schedule:
+    """Build the schedule of the learning rate.
+
+    Raises:
+        RecipeError: the warm-up is longer than the run, or the schedule does not fit it otherwise.
+    """
+    config, steps = cast(ScheduleConfig, recipe.optim.schedule), steps_of(recipe, order)
+    for key, reason in config.refusals(recipe.optim.lr, steps):
+        raise RecipeError(f"optim.schedule.{key}: {reason}")
+    return cast(Schedule, part(registries, "schedule", config, Span(recipe.optim.lr, steps, order.per_epoch)))
 
 
 def parameters_of(module: nn.Module) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from mmx.data.order import Order, Ticket
 from mmx.data.views import Reader, Row, Skipped, collate
 from mmx.errors import DataError, MmxError, RecipeError
 from mmx.learn.accumulate import inexact
+from mmx.learn.groups import parameter_groups
 from mmx.learn.objective import MicroBatchTerm, Objective
 from mmx.parts.batch import Batch
 from mmx.parts.dataset import BadSampleError, Dataset
@@ -79,6 +80,7 @@ def _objective(recipe: Recipe, registries: Registries, read: build.Reading, foun
     if why is not None:
         found.note(("train", "micro_batches"), f"train.micro_batches = {recipe.train.micro_batches}: {why}")
     found.attempt(("parallel",), lambda: recipe.parallel.refuse(objective))
+    found.attempt(("optim", "groups"), lambda: parameter_groups(objective, recipe.optim))
     return objective
 
 
@@ -140,7 +142,7 @@ def _rows(
         say(f"data.train: not given; the losses are computed on {len(rows)} made-up samples")
         return rows
     steps = build.steps_of(recipe, order)
-    build.schedule_of(recipe, steps)
+    build.schedule_of(recipe, registries, order)
     rows, start = list[Row | Skipped](), 0
     for key, size in zip(recipe.data.given(), sizes(dataset), strict=True):
         rows += _first(f"data.{key}", reader, range(start, start + min(SAMPLES, size)), size, say)

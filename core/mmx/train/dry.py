@@ -112,7 +112,8 @@ def _facts(built: Built, measured: Measured, reading: float, total: int, trained
     rows = plan.order.batch / train.micro_batches
     state = sum(p.numel() * p.element_size() for p in built.objective.parameters())
     learned = sum(p.numel() * p.element_size() for p in built.objective.parameters() if p.requires_grad)
-    memory = state + 3 * learned + measured.saved_bytes * rows / measured.rows
+    kept = built.recipe.optim.kept()
+    memory = state + (1 + kept) * learned + measured.saved_bytes * rows / measured.rows
     return {
         "recipe": built.recipe.name,
         "device": built.engine.describe(),
@@ -124,7 +125,7 @@ def _facts(built: Built, measured: Measured, reading: float, total: int, trained
         "steps": plan.steps,
         "epochs": plan.steps / plan.order.per_epoch,
         "memory_bytes": int(memory),
-        "saving_bytes": 2 * state + 6 * learned,  # weights and AdamW, packed, and the largest of them twice
+        "saving_bytes": 2 * state + 3 * kept * learned,  # weights and optimizer, packed, and the largest of them twice
         "seconds_per_step": step,
         "images_per_second": plan.order.batch / step,
         "data_seconds_per_image": reading,
@@ -141,7 +142,7 @@ def _table(facts: dict[str, float | int | str], built: Built, measured: Measured
         ("parameters", f"{many(int(facts['parameters']))}, of which {many(int(facts['trained']))} are trained"),
         ("samples", f"{many(int(facts['samples']))} an epoch"),
         ("steps", f"{facts['steps']:,} of {facts['batch']} images = {facts['epochs']:.1f} epochs"),
-        ("memory", f"about {float(facts['memory_bytes']) / _GIB:.2f} GiB: weights, gradients, AdamW, activations"),
+        ("memory", f"about {float(facts['memory_bytes']) / _GIB:.2f} GiB: weights, gradients, optimizer, activations"),
         ("saving", f"about {float(facts['saving_bytes']) / _GIB:.2f} GiB of memory while a checkpoint is packed"),
         (
             "reading",

@@ -16,9 +16,10 @@ from mmx.data.views import Reader, StepData
 from mmx.errors import DataError, MmxError, TrainingError
 from mmx.launch.signals import EXIT_CODES, TIME_LIMIT, Stop, Stopping, StopRequests
 from mmx.learn.objective import Objective
-from mmx.learn.optim import Schedule
+from mmx.learn.optim import set_rate
 from mmx.parts.engine import Engine
 from mmx.parts.events import Step
+from mmx.parts.schedule import Schedule
 from mmx.recipe.schema import Recipe
 from mmx.train.clock import Clock
 from mmx.train.sync import GlobalStep, LocalStep, agree_on, sync_step
@@ -165,8 +166,7 @@ class Loop:
             )
         batch = replace(loaded.batch, step=step).to(plan.engine.device)
         rate = plan.schedule.at(step)
-        for group in plan.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(plan.optimizer, rate)
         plan.engine.backward(batch, plan.recipe.train.micro_batches)
         loss, parts = self._losses()
         self._refuse(loss, self._worst(parts), met.keys)
@@ -200,7 +200,7 @@ class Loop:
             return
         rest = len(keys) - _NAMED
         shown = ", ".join(keys[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
-        advice = "Try a lower optim.lr, a longer optim.warmup, or optim.clip = 1.0"
+        advice = "Try a lower optim.lr, a longer optim.schedule.warmup, or optim.clip = 1.0"
         if self.step == 0:
             advice = (
                 "No update was made yet, so the loss itself or the data is at fault: mmx plugins check tries a loss"

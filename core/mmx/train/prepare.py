@@ -41,7 +41,7 @@ SAFE: Final = (
     "data.bad_samples",
 )
 """What may change when a run is resumed; everything else decides what the weights and the samples so far mean."""
-_FIXED: Final = ("train.ema",)
+_FIXED: Final = ("train.ema", "optim.name")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from mmx.evaluate.measure import eval_model_of, measure
 from mmx.launch.signals import Stop, StopRequests
 from mmx.learn.accumulate import unreached
 from mmx.learn.objective import Objective
-from mmx.learn.optim import adamw
 from mmx.models.initial import Origin, initialise
 from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Evaluator, Result
@@ -77,14 +76,13 @@ def build_run(
     torch.manual_seed(recipe.seed)
     model, sizes = build.model_of(recipe, registries, read)
     origins = initialise(model, recipe, plugins, say) if anew else []  # before teachers copy the model
-    objective = build.objective_of(recipe, registries, model, sizes, engine.group).to(engine.device)
+    objective = build.objective_of(recipe, registries, model, sizes, engine.group, order).to(engine.device)
     objective.train()
     build.divide_norms(objective, engine.group, recipe.train.micro_batches)
     recipe.parallel.refuse(objective)
     reader = build.reader_of(recipe, registries, objective, read, dataset)
-    table = recipe.optim
-    optimizer = adamw(objective, table.lr, table.betas, table.eps, table.weight_decay)
-    schedule = build.schedule_of(recipe, steps)
+    optimizer = build.optimizer_of(recipe, registries, objective)
+    schedule = build.schedule_of(recipe, registries, order)
     total, trained = build.parameters_of(model)
     plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, 0, 0.0, 0, 0, {}, total, trained)
     return Built(recipe, read, objective, engine, evaluators, plan, origins)

@@ -27,7 +27,7 @@ def test_check_names_every_problem(mmx: Mmx, recipe: Path) -> None:
         "r.toml: train: is missing: how long and how training runs\n"
         "--set seed: should be at least 0, not -1\n"
         "--set optim.lrr: unknown key; did you mean 'lr'?\n"
-        "help: mmx recipe schema train optim\n"
+        "help: mmx recipe schema train optimizer.adamw\n"
     )
 
 

@@ -17,7 +17,7 @@ def test_parts_are_listed_by_name(registries: Registries) -> None:
     assert [part.name for part in registries["image_encoder"]] == ["conv", "vit"]
     assert registries["image_encoder"]["vit"].config is throwaway.Vit
     assert "vit" in registries["image_encoder"] and "vit" not in registries["text_encoder"]
-    assert len(list(registries)) == 14
+    assert len(list(registries)) == 18
 
 
 @pytest.mark.parametrize(

@@ -80,11 +80,12 @@ def test_a_recipe_of_mmx_is_extended(registries: Registries) -> None:
 
 
 def test_the_command_takes_two_steps_of_four_samples(write: Write, shipped: Registries) -> None:
-    path = write("r.toml", *WITHOUT, ("[train]\nsteps = 10", "[optim]\nwarmup = 9\n[train]\nepochs = 3.0"))
+    path = write("r.toml", *WITHOUT, ("[train]\nsteps = 10", "[optim.schedule]\nwarmup = 9\n[train]\nepochs = 3.0"))
     words = command(Asked(path), shipped)
     recipe = run_again(words, shipped)
     assert recipe.data.train == Shipped(name="shipped") and recipe.data.batch == 4 and recipe.data.workers == 0
-    assert (recipe.train.steps, recipe.train.epochs, recipe.optim.warmup) == (2, None, 0)
+    assert recipe.optim.schedule is not None
+    assert (recipe.train.steps, recipe.train.epochs, recipe.optim.schedule.warmup) == (2, None, 0)
     assert "train.micro_batches=1" not in words
 
 

@@ -22,7 +22,7 @@ def test_defaults(write: Write, read: Load) -> None:
     recipe = read(write("my first.toml"))
     assert recipe.name == "my-first"
     assert recipe.preprocess.mean == (0.48145466, 0.4578275, 0.40821073)
-    assert recipe.optim.betas == (0.9, 0.98)
+    assert recipe.optim.betas == (0.9, 0.98)  # pyright: ignore[reportAttributeAccessIssue]
     assert recipe.parallel.name == "local"
     assert recipe.checkpoint.keep_best
     assert recipe.trackers == {}

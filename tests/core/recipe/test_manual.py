@@ -13,7 +13,7 @@ from mmx.plugin.registry import Registries
 from mmx.recipe.describe import options
 from mmx.recipe.jsonschema import json_schema
 from mmx.recipe.manual import KIND_OF, TABLES, kind_of, overview, page, part_page, part_plain, snippet
-from mmx.recipe.schema import CheckpointTable, DataTable, OptimTable, Recipe
+from mmx.recipe.schema import CheckpointTable, DataTable, Recipe
 from mmx.recipe.template import PLACES, template
 from throwaway import Load, Write
 
@@ -36,8 +36,9 @@ def test_types_in_words() -> None:
         "first": "table of a dataset",
         "second": "table of a dataset",
     }
-    assert types(OptimTable)["betas"] == "list of 2: number >= 0 and < 1"
-    assert types(OptimTable)["schedule"] == '"cosine" | "linear" | "constant"'
+    assert types(throwaway.Adam)["betas"] == "list of 2: number < 1"
+    assert types(throwaway.Adam)["schedule"] == "table of a schedule"
+    assert types(throwaway.Adam)["groups"] == "tables by name"
     assert types(CheckpointTable)["keep_best"] == "true or false"
     assert types(DataTable)["images"] == "tables by name"
 

@@ -62,7 +62,7 @@ def test_keys_that_are_none(text: str) -> None:
 def test_set_over_a_file(write: Write, read: Load) -> None:
     recipe = read(write(), "image_encoder.train=last:3", "optim.betas=[0.8, 0.9]", "seed=1", "seed=2")
     assert recipe.image_encoder.train == "last:3"
-    assert recipe.optim.betas == (0.8, 0.9)
+    assert recipe.optim.betas == (0.8, 0.9)  # pyright: ignore[reportAttributeAccessIssue]
     assert recipe.seed == 2
 
 
@@ -134,7 +134,7 @@ def test_options_that_are_malformed(write: Write, read: Load, option: str, expec
 
 def test_an_index_past_the_end(write: Write, read: Load) -> None:
     path = write("r.toml", ("[train]", "[optim]\nbetas = [0.8, 0.9]\n[train]"))
-    assert read(path, "optim.betas[1]=0.95").optim.betas == (0.8, 0.95)
+    assert read(path, "optim.betas[1]=0.95").optim.betas == (0.8, 0.95)  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(RecipeError, match=r"--set optim.betas\[2\]: the list has 2 items, the first is \[0\]"):
         read(path, "optim.betas[2]=0.95")
 

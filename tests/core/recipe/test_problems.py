@@ -97,13 +97,8 @@ def test_the_headline_counts(write: Write, read: Load) -> None:
         ("batch = 8", "batch = 8\nmix = {weights = {a = 0}}", "data.mix.weights.a: should be greater than 0"),
         (
             "[train]",
-            "[optim]\nwarmup = 11\n[train]",
-            "r.toml:37: optim.warmup: should be at most train.steps = 10, not 11; or a share of all steps, such as 0.1",
-        ),
-        (
-            "[train]",
-            "[optim]\nmin_lr = 1\n[train]",
-            "r.toml:37: optim.min_lr: should be at most optim.lr = 0.001, not 1",
+            "[optim.schedule]\nwarmup = 11\n[train]",
+            "r.toml:37: optim.schedule.warmup: should be at most the run's 10 steps, not 11; or a share of them, such as 0.1",
         ),
         ("[train]", "[optim]\nbetas = [0.9]\n[train]", "r.toml:37: optim.betas: should have more items"),
         ("[train]", "[optim]\nbetas = [0.9, 1]\n[train]", "r.toml:37: optim.betas[1]: should be less than 1, not 1"),
@@ -158,7 +153,7 @@ def test_mistakes_on_the_command_line_are_named_by_their_option(write: Write, re
         "r.toml:2: seed: should be at least 0, not -3",
         "--set optim.lrr: unknown key; did you mean 'lr'?",
         "--set train.steps: should be greater than 0, not 0",
-        "help: mmx recipe schema optim train",
+        "help: mmx recipe schema optimizer.adamw train",
     ]
 
 

@@ -104,8 +104,8 @@ def test_weights_come_from_the_seed_alone(tmp_path: Path) -> None:
 
 
 def test_a_warm_up_longer_than_the_epochs_make_is_refused_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"^--set: optim.warmup = 5000 is more than the \d+ steps of the run"):
-        start(tmp_path, "train.epochs=1", "optim.warmup=5000", unset=["train.steps"])
+    with pytest.raises(RecipeError, match=r"^--set: optim.schedule.warmup: should be at most the run's \d+ steps"):
+        start(tmp_path, "train.epochs=1", "optim.schedule.warmup=5000", unset=["train.steps"])
     assert not (tmp_path / "run").exists()
 
 

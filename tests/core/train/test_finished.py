@@ -49,9 +49,9 @@ def test_a_finished_run_without_a_status_goes_on_from_its_checkpoint_and_says_so
 
 
 def test_more_steps_go_on_where_a_finished_run_ended(tmp_path: Path) -> None:
-    constant = ("optim.schedule='constant'", "train.steps=9")
+    constant = ("optim.schedule.name=constant", "train.steps=9")
     start(tmp_path / "long", *constant)
-    start(tmp_path, "optim.schedule='constant'", "train.steps=6")
+    start(tmp_path, "optim.schedule.name=constant", "train.steps=6")
     start(tmp_path, "train.steps=9", recipe=None, resume=str(tmp_path / "run"))
     assert final(tmp_path / "run") == final(tmp_path / "long" / "run")
     assert starts(tmp_path / "run") == [0, 6]

@@ -62,7 +62,7 @@ def _stop() -> None:
 
 def _checkpoint(out: Path, step: int, options: Sequence[str]) -> CheckpointData:
     """Return a checkpoint of another step, as if training had come so far."""
-    start(out / "saved", *options, "train.steps=1", "optim.warmup=0")
+    start(out / "saved", *options, "train.steps=1", "optim.schedule.warmup=0")
     found = read_checkpoint(candidates(out / "saved" / "run" / "checkpoints")[0].path)
     return replace(found, manifest=found.manifest.model_copy(update={"step": step}))
 

@@ -14,7 +14,8 @@ from pages.parts import option_table
 
 CONFIG_CLASSES: Final = (
     *("PartConfig", "EncoderConfig", "LossConfig", "DatasetConfig", "StoredConfig", "EngineConfig"),
-    *("TransformConfig", "EvaluatorConfig", "TrackerConfig", "WeightsConfig", "WeightsTable", "Table", "Slot"),
+    *("TransformConfig", "OptimizerConfig", "GroupTable", "ScheduleConfig", "EvaluatorConfig", "TrackerConfig"),
+    *("WeightsConfig", "WeightsTable", "Table", "Slot"),
 )
 VALUES: Final[dict[str, tuple[str, ...]]] = {
     "Tensors of a batch": tuple(f"mmx.parts.batch:{name}" for name in ("Batch", "Pixels", "Words", "Encoded", "Joint")),
@@ -26,7 +27,9 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
             "mmx.learn.model:Model",
         ),
     ),
-    "What a part is built with": ("mmx.parts.sizes:Sizes", "mmx.parts.transform:Preprocess"),
+    "What a part is built with": (
+        *("mmx.parts.sizes:Sizes", "mmx.parts.transform:Preprocess", "mmx.parts.schedule:Span"),
+    ),
     "Samples and rows": (
         *("mmx.parts.dataset:Sample", "mmx.parts.dataset:Raw", "mmx.parts.dataset:Classes"),
         *("mmx.parts.dataset:BadSampleError", "mmx.data.stored:StoredDataset"),
@@ -108,7 +111,7 @@ def kinds_page() -> str:
         "",
     ]
     for name in CONFIG_CLASSES:
-        lines += _class(f"mmx.config:{name}", level=3, every=name == "Slot")
+        lines += _class(f"mmx.config:{name}", level=3, every=name in ("Slot", "GroupTable"))
     return _text(lines)
 
 

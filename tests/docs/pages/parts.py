@@ -33,9 +33,9 @@ def ours() -> Registries:
 
 
 def own_options(config: type[PartConfig], kind: str) -> list[Option]:
-    """Return the options that a part adds to those of its kind."""
-    common = {option.key for option in options(KINDS[kind].options())}
-    return [option for option in options(config) if option.key not in common]
+    """Return the options that a part adds to those of its kind, and those that have another default."""
+    common = {(option.key, option.default) for option in options(KINDS[kind].options())}
+    return [option for option in options(config) if (option.key, option.default) not in common]
 
 
 def option_table(rows: list[Option]) -> list[str]:

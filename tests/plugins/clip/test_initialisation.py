@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmx.config import OptimizerConfig
+from mmx.learn.groups import parameter_groups
 from mmx.learn.model import Model
-from mmx.learn.optim import groups
 from mmx.parts.sizes import Sizes
 from mmx.parts.transform import Preprocess
 from mmx_clip.configs import ModifiedResNetConfig, ProjectionConfig, TextTransformerConfig, VitConfig
@@ -71,7 +72,7 @@ def test_parameters_start_as_those_of_open_clip(tower: str, start: Golden) -> No
 def test_the_same_parameters_decay_as_in_open_clip(tower: str, start: Golden) -> None:
     model = fresh(tower)
     names = {parameter: name for name, parameter in model.named_parameters()}
-    decayed, plain = groups(model, 0.2)
+    decayed, plain = parameter_groups(model, OptimizerConfig(name="adamw", weight_decay=0.2))
     assert decayed["weight_decay"] == 0.2 and plain["weight_decay"] == 0
     assert {names[parameter] for parameter in decayed["params"]} == {
         name for name, row in start[tower].items() if row[3]

@@ -16,9 +16,8 @@ SMALL = (
     "text_encoder.layers=2",
     "data.batch=16",
     "data.workers=0",
-    'optim.schedule="constant"',  # which does not depend on how long the run is
-    "optim.warmup=0",
-    "optim.eps=1e-3",
+    "optim.schedule.name=constant",  # which does not depend on how long the run is
+    "optim.schedule.warmup=0",
     "trackers.terminal.enabled=false",
     "trackers.report.enabled=false",
 )
@@ -31,7 +30,8 @@ def run(out: Path, rank: int, count: int, steps: int, *options: str, evaluate: b
     there = folder.exists()
     engine = () if count == 1 else ('parallel.engine="colossalai"', 'parallel.device="cpu"')
     left_out = ("train.epochs",) if evaluate else ("train.epochs", "evaluators")
-    given = (*engine, *options, f"train.steps={steps}")
+    adamw = () if any(option.startswith("optim.name") for option in options) or there else ("optim.eps=1e-3",)
+    given = (*engine, *adamw, *options, f"train.steps={steps}")
     if there:
         unset = ("parallel",) if count == 1 else ()
         request = RunRequest(None, given, unset, resume=str(folder), out=out)

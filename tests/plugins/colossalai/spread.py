@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmx.config import GroupTable, OptimizerConfig
+from mmx.learn.groups import parameter_groups
 from mmx.learn.model import Model
 from mmx.learn.norm import group_batch_norms
 from mmx.learn.objective import Objective
-from mmx.learn.optim import groups
 from mmx.learn.teacher import Teacher
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.engine import Engine
 from mmx.parts.group import Group, SoloGroup
+from mmx.parts.optimizer import Optimizer
 from mmx.parts.sizes import Sizes
 from mmx.parts.transform import Preprocess
 from mmx_clip.configs import ClipLossConfig, ModifiedResNetConfig, ProjectionConfig, TextTransformerConfig, VitConfig
@@ -29,11 +31,19 @@ from mmx_colossalai.engine import ColossalEngine
 from mmx_kit.layouts import freeze_unreached, here
 from mmx_local.config import LocalConfig
 from mmx_local.engine import LocalEngine
+from mmx_optim.configs import AdamWConfig, LambConfig, LionConfig, SgdConfig
+from mmx_optim.optimizers import AdamW, Lamb, Lion, Sgd
 from toys.systems import SYSTEMS, batch_for
 
 Arrays = dict[str, np.ndarray]
 SIZES = Sizes(image=32, vocabulary=64, context=8, pad=0, start=62, end=63)
 ROWS = 16
+OPTIMIZERS: dict[str, tuple[Callable[[Any], Optimizer], OptimizerConfig]] = {
+    "adamw": (AdamW, AdamWConfig(name="adamw")),
+    "sgd": (Sgd, SgdConfig(name="sgd", nesterov=True)),
+    "lion": (Lion, LionConfig(name="lion")),
+    "lamb": (Lamb, LambConfig(name="lamb")),
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Case:
     clip: float | None = 0.5
     tower: tuple[tuple[str, Any], ...] = ()
     """Options of the image tower."""
+    optimizer: str = "adamw"
+    groups: tuple[tuple[str, GroupTable], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,7 +123,9 @@ def train(case: Case, options: Mapping[str, Any] | None = None) -> Outcome | Non
     if engine.group.size > 1 and case.micro_batches == 1:
         group_batch_norms(objective, engine.group)
     freeze_unreached(objective, here(batches(0), engine.group))
-    optimizer = torch.optim.AdamW(groups(objective, 0.1), lr=1e-2, betas=(0.9, 0.98), eps=1e-3, fused=True)
+    make, config = OPTIMIZERS[case.optimizer]
+    config = config.model_copy(update={"weight_decay": 0.1, "lr": 1e-2, "groups": dict(case.groups)}).tiny()
+    optimizer = make(config).over(parameter_groups(objective, config))
     engine.prepare(objective, optimizer)
     losses: list[float] = []
     norms: list[float] = []

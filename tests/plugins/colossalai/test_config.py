@@ -105,3 +105,15 @@ def test_every_layout_to_verify_is_valid() -> None:
         assert made.processes_here() == layout.processes, name
     wanted = {"dp2", "tp2", "pp2", "zero1x2", "zero2x2", "tp2xdp2", "tp2xpp2", "pp2xdp2"}
     assert wanted <= set(ColossalConfig.layouts())
+
+
+@pytest.mark.parametrize("option", ["tensor=2", "zero=1"])
+def test_an_optimizer_that_needs_whole_tensors_is_refused_by_name_where_they_are_cut(option: str) -> None:
+    registries = Plugins().registries
+    sets = ('parallel.engine="colossalai"', f"parallel.{option}")
+    load("quickstart_vit", (*sets, "optim.name=lion"), (), registries)
+    with pytest.raises(
+        RecipeError, match=r"parallel\.\w+: divides tensors, and the optimizer 'lamb' takes each step from"
+    ):
+        load("quickstart_vit", (*sets, "optim.name=lamb"), (), registries)
+    load("quickstart_vit", (sets[0], "parallel.pipeline=2", "train.micro_batches=2", "optim.name=lamb"), (), registries)

@@ -74,6 +74,36 @@ def test_under_the_same_layout_it_goes_on_bit_for_bit(options: tuple[str, ...], 
         assert all(mine[key].equal(value) for key, value in theirs.items()), name
 
 
+@pytest.mark.parametrize("name", ["sgd", "lion"])
+def test_every_optimizer_goes_on_bit_for_bit_with_its_state_shared_out(name: str, two: Ranks, tmp_path: Path) -> None:
+    options = (
+        f"optim.name={name}",
+        "optim.groups.image.match='image_encoder.*'",
+        "optim.groups.image.layer_decay=0.5",
+        *ZERO,
+    )
+    two(in_pool, tmp_path / "whole", 2, 4, *options)
+    two(in_pool, tmp_path / "cut", 2, 2, *options)
+    two(in_pool, tmp_path / "cut", 2, 4, "parallel.zero=2")  # which state is the same in another layout
+    two(in_pool, tmp_path / "again", 2, 2, *options)
+    two(in_pool, tmp_path / "again", 2, 4, *ZERO)
+    assert entries(tmp_path / "again") == entries(tmp_path / "whole")
+    for one, other in zip(entries(tmp_path / "cut"), entries(tmp_path / "whole"), strict=True):
+        assert (one.digest, one.loss) == (other.digest, pytest.approx(other.loss, rel=0.02))
+
+
+def test_groups_have_their_rates_with_state_shared_out(two: Ranks, tmp_path: Path) -> None:
+    """The temperature has a group of its own, and stays beside ZeRO."""
+    groups = {"image": ("image_encoder.layers.0.*", 1e-4), "scale": ("fusion.*scale*", 0.5)}
+    options = [f"optim.groups.{name}.match='{match}'" for name, (match, _) in groups.items()]
+    options += [f"optim.groups.{name}.lr={lr}" for name, (_, lr) in groups.items()]
+    two(in_pool, tmp_path / "plain", 2, 2, *options, *HALF)
+    two(in_pool, tmp_path / "shared", 2, 2, *options, *HALF, *ZERO)
+    mine, theirs = (load_file(last(tmp_path / which) / "model.safetensors") for which in ("shared", "plain"))
+    gaps = {key: float((mine[key] - value).abs().max()) for key, value in theirs.items()}
+    assert max(gaps.values()) < 2e-4, max(gaps, key=lambda key: gaps[key])  # rates are 1e-3, 1e-4 and 0.5
+
+
 def test_from_zero_to_one_process_and_back(two: Ranks, tmp_path: Path) -> None:
     """Half precision: the fp32 copies are what is saved, so nothing is rounded on the way."""
     two(in_pool, tmp_path, 2, 2, *ZERO)

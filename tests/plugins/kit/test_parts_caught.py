@@ -11,7 +11,9 @@ import pytest
 from broken.datasets import DATASET, DATASETS
 from broken.engines import ENGINE, ENGINES
 from broken.evaluators import EVALUATOR, EVALUATORS
+from broken.optimizers import OPTIMIZER, OPTIMIZERS
 from broken.options import OPTIONED, OPTIONS
+from broken.schedules import SCHEDULE, SCHEDULES
 from broken.table import Broken, Twin
 from broken.tokenizers import TOKENIZER, TOKENIZERS
 from broken.trackers import TRACKER, TRACKERS, LeavesProcess
@@ -29,6 +31,8 @@ from mmx_kit.datasets import DATASET_CHECKS
 from mmx_kit.engines import ENGINE_CHECKS
 from mmx_kit.evaluators import EVALUATOR_CHECKS
 from mmx_kit.globals_kept import GLOBAL_CHECKS, restored
+from mmx_kit.optimizers import OPTIMIZER_CHECKS
+from mmx_kit.schedules import SCHEDULE_CHECKS
 from mmx_kit.tokenizers import TOKENIZER_CHECKS
 from mmx_kit.trackers import TRACKER_CHECKS
 from mmx_kit.transforms import TRANSFORM_CHECKS
@@ -42,13 +46,30 @@ CHECKS = (
     *DATASET_CHECKS,
     *TRANSFORM_CHECKS,
     *TOKENIZER_CHECKS,
+    *OPTIMIZER_CHECKS,
+    *SCHEDULE_CHECKS,
     *EVALUATOR_CHECKS,
     *TRACKER_CHECKS,
     *ENGINE_CHECKS,
     *WEIGHTS_CHECKS,
 )
-TWINS = (DATASET, IMAGE_TRANSFORM, TEXT_TRANSFORM, TOKENIZER, EVALUATOR, TRACKER, ENGINE, OPTIONED, WEIGHT_FORMAT)
-BROKEN = (*OPTIONS, *DATASETS, *TRAVELLING, *TRANSFORMS, *TOKENIZERS, *EVALUATORS, *TRACKERS, *ENGINES, *WEIGHTS)
+TWINS = (
+    *(DATASET, IMAGE_TRANSFORM, TEXT_TRANSFORM, TOKENIZER, OPTIMIZER, SCHEDULE, EVALUATOR, TRACKER, ENGINE, OPTIONED),
+    WEIGHT_FORMAT,
+)
+BROKEN = (
+    *OPTIONS,
+    *DATASETS,
+    *TRAVELLING,
+    *TRANSFORMS,
+    *TOKENIZERS,
+    *OPTIMIZERS,
+    *SCHEDULES,
+    *EVALUATORS,
+    *TRACKERS,
+    *ENGINES,
+    *WEIGHTS,
+)
 
 
 @pytest.fixture(autouse=True)

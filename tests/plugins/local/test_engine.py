@@ -8,18 +8,21 @@ import pytest
 import torch
 
 from mmx.errors import RecipeError
+from mmx.learn.groups import parameter_groups
 from mmx.learn.objective import MicroBatchTerm, Objective
-from mmx.learn.optim import adamw
 from mmx.parts.group import SoloGroup
 from mmx.runs.ledger import read
 from mmx_local.config import LocalConfig
 from mmx_local.engine import LocalEngine
+from mmx_optim.configs import AdamWConfig
+from mmx_optim.optimizers import AdamW
 from toys.systems import batch_for, clip
 
 
 def engine(objective: Objective, **options: object) -> LocalEngine:
     one = LocalEngine(LocalConfig.model_validate({"name": "local", "device": "cpu", **options}))
-    one.prepare(objective, adamw(objective, 0.01, (0.9, 0.98), 1e-6, 0.1))
+    config = AdamWConfig(name="adamw", lr=0.01, weight_decay=0.1)
+    one.prepare(objective, AdamW(config).over(parameter_groups(objective, config)))
     return one
 
 
@@ -124,7 +127,7 @@ def test_fp16_needs_a_gpu() -> None:
 @pytest.mark.slow
 def test_compiled_towers_train_alike(tmp_path: Path) -> None:
     """In processes of their own: what checks types in tests cannot be compiled."""
-    short = ["train.steps=3", "data.batch=16", "data.workers=0", "optim.warmup=0"]
+    short = ["train.steps=3", "data.batch=16", "data.workers=0", "optim.schedule.warmup=0"]
     losses: list[list[float]] = []
     for name, compiled in (("plain", "false"), ("compiled", "true")):
         options = [word for value in [*short, f"parallel.compile={compiled}"] for word in ("--set", value)]

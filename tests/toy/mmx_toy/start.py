@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import mmx_local
+import mmx_optim
 import mmx_shards
 from mmx.plugin.manager import Plugins
 from mmx.train import api
@@ -22,7 +23,7 @@ MATCH: Final = ("evaluators.match.name='toy'", "evaluators.match.every=4")
 
 def plugins(say: Callable[[str], None] | None = None) -> Plugins:
     """Return the toy plugin, the local engine and shards, nothing else."""
-    given = {"toy": sys.modules["mmx_toy"], "local": mmx_local, "shards": mmx_shards}
+    given = {"toy": sys.modules["mmx_toy"], "local": mmx_local, "optim": mmx_optim, "shards": mmx_shards}
     return Plugins(given, discover=False, say=say)
 
 
