@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, cast, final
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from mmx.errors import RecipeError
 from mmx.learn.objective import Objective
+from mmx.learn.teacher import Teacher
+from mmx.parts.lazy import LazyTensor
 from mmx.parts.sharding import Stack
 from mmx_colossalai.mesh import Mesh
 from mmx_colossalai.noise import quiet
@@ -53,6 +56,9 @@ class Division:
     def boost(self, booster: Any, optimizer: torch.optim.Optimizer) -> None:
         """Divide objective and optimizer, in place."""
         objective, mesh = self._objective, self._mesh
+        teachers = [cast(Teacher, teacher) for teacher in objective.teachers.values()]
+        for teacher in teachers:  # or what they share would be cut twice
+            teacher.part()
         if self._cast is not None:
             objective.to(self._cast)
         held = self._held()
@@ -83,6 +89,8 @@ class Division:
         if mesh.stages > 1:
             self.pipeline = Pipeline(objective, booster, self.wrapped, mesh)
         self._start = {name: self._start[name] for name in fixed}
+        for teacher in teachers:
+            teacher.share(objective.model)
 
     def _held(self) -> dict[str, Tensor]:
         """Return this process's tensors by name. (ColossalAI's own ``state_dict`` gathers, and needs a GPU for it.)"""
@@ -100,19 +108,26 @@ class Division:
         if self._mesh.stages > 1:
             sync_every(self._objective, self._mesh)
 
-    @torch.no_grad()
-    def weights(self) -> dict[str, Tensor]:
-        """Return the whole tensors of the objective on the main process: trained ones in full precision."""
-        held, found = self._held(), dict[str, Tensor | None]()
-        for name in self.shards.known:
-            slot = self.update.slots.get(name)
-            if name in self._start:
-                found[name] = self._start[name].cpu() if self._mesh.rank == 0 else None
-            elif slot is not None:
-                found[name] = self.shards.whole(name, slot.master, slot.flat)
-            else:
-                found[name] = self.shards.whole(name, held.get(name), flat=False)
-        return {name: value for name, value in found.items() if value is not None}
+    def weights(self) -> dict[str, LazyTensor]:
+        """Return the whole tensors of the objective, to be put together by all processes: trained ones in full precision."""
+        held = self._held()
+        return {
+            name: self._lazy(name, partial(self._weight, name, held.get(name)), known.dtype)
+            for name, known in self.shards.known.items()
+        }
+
+    def _weight(self, name: str, held: Tensor | None) -> Tensor | None:
+        slot = self.update.slots.get(name)
+        if name in self._start:
+            return self._start[name].cpu() if self._mesh.rank == 0 else None
+        if slot is not None:
+            return self.shards.whole(name, slot.master, slot.flat)
+        return self.shards.whole(name, held, flat=False)
+
+    def _lazy(
+        self, name: str, gather: Callable[[], Tensor | None], dtype: torch.dtype, single: bool = False
+    ) -> LazyTensor:
+        return LazyTensor(torch.Size() if single else self.shards.known[name].shape, dtype, torch.no_grad()(gather))
 
     @torch.no_grad()
     def gradients(self) -> dict[str, Tensor]:
@@ -135,9 +150,8 @@ class Division:
         names = {name for stage in found for name in stage}
         return [name for name in self.shards.known if name in names]
 
-    @torch.no_grad()
-    def optimizer_state(self, everyone: Callable[[Any], list[Any]]) -> dict[str, Tensor]:
-        """Return the optimizer's whole tensors, ``parameter name/state name``, on the main process."""
+    def optimizer_state(self, everyone: Callable[[Any], list[Any]]) -> dict[str, LazyTensor]:
+        """Return the optimizer's whole tensors, ``parameter name/state name``, to be put together by all processes."""
         slots = self.update.slots
         mine = {
             name: {key: (value.ndim == 0, value.dtype) for key, value in slot.state.items()}
@@ -145,15 +159,18 @@ class Division:
             if self.shards.here(name)
         }
         entries = {name: keys for process in everyone(mine) for name, keys in process.items()}
-        found: dict[str, Tensor | None] = {}
-        for name in self.shards.known:
-            for key, (single, dtype) in entries.get(name, {}).items():
-                part = slots[name].state[key] if name in slots and self.shards.here(name) else None
-                if single:
-                    found[f"{name}/{key}"] = self._single(name, part, dtype)
-                else:
-                    found[f"{name}/{key}"] = self.shards.whole(name, part, name in slots and slots[name].flat, dtype)
-        return {name: value for name, value in found.items() if value is not None}
+        return {
+            f"{name}/{key}": self._lazy(name, partial(self._entry, name, key, single, dtype), dtype, single)
+            for name in self.shards.known
+            for key, (single, dtype) in entries.get(name, {}).items()
+        }
+
+    def _entry(self, name: str, key: str, single: bool, dtype: torch.dtype) -> Tensor | None:
+        slot = self.update.slots.get(name)
+        part = slot.state[key] if slot is not None and self.shards.here(name) else None
+        if single:
+            return self._single(name, part, dtype)
+        return self.shards.whole(name, part, slot is not None and slot.flat, dtype)
 
     def _single(self, name: str, value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return a single number, such as the count of steps, of the stage that has it."""
@@ -168,11 +185,12 @@ class Division:
         foreign = {key.rpartition("/")[0] for key in tensors} - self._trained
         if foreign:
             return sorted(foreign)
-        for key, value in tensors.items():
+        for key in tensors:
             name, _, entry = key.rpartition("/")
             slot = self.update.slots.get(name)
             if slot is None:
                 continue
+            value = tensors[key]
             single = value.ndim == 0
             slot.state[entry] = (
                 value.clone().to(self._mesh.device) if single else self.shards.piece(name, value, slot.flat).clone()

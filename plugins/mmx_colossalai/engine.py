@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, TypeVar, cast, final
 
 import torch
@@ -19,6 +20,7 @@ from mmx.learn.objective import Features, MicroBatchTerm, Objective
 from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
 from mmx.parts.group import SoloGroup, TorchGroup
+from mmx.parts.lazy import LazyTensor, Tensors
 from mmx.parts.sharding import Stack
 from mmx.wording import counted
 from mmx_colossalai.config import ColossalConfig
@@ -126,18 +128,16 @@ class ColossalEngine(Engine):
         return True
 
     @override
-    def weights(self) -> dict[str, Tensor]:
-        with company():
-            return self._division.weights()
+    def weights(self) -> Tensors:
+        return _in_company(self._division.weights())
 
     @override
     def gradients(self) -> dict[str, Tensor]:
         return self._division.gradients()
 
     @override
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        with company():
-            return self._division.optimizer_state(self.everyone), {"optimizer": self._division.update.name}
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        return _in_company(self._division.optimizer_state(self.everyone)), {"optimizer": self._division.update.name}
 
     @override
     def load(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
@@ -160,6 +160,19 @@ class ColossalEngine(Engine):
     def close(self) -> None:
         if self._ours and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _in_company(tensors: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
+    """Return tensors that say, while they are put together, which process is missing."""
+
+    def accompanied(lazy: LazyTensor) -> LazyTensor:
+        def gather() -> Tensor | None:
+            with company():
+                return lazy.gather()
+
+        return replace(lazy, gather=gather)
+
+    return {name: accompanied(lazy) for name, lazy in tensors.items()}
 
 
 def _device(config: ColossalConfig, place: Rank) -> torch.device:

@@ -6,6 +6,7 @@ from typing import Final
 from torch import Tensor
 
 from mmx.parts.engine import Engine
+from mmx.parts.lazy import gathered
 from mmx_kit.case import Case
 from mmx_kit.check import BrokenError, Check, NotApplicableError
 from mmx_kit.training import CLIP, Trainee, furthest, plain
@@ -53,7 +54,7 @@ def _resumes(case: Case) -> None:
     first.steps(0, _STEPS)
     tensors, values = first.engine.state()
     second = Trainee(_exact(case), first.weights())
-    second.engine.load({name: value.clone() for name, value in tensors.items()}, values)
+    second.engine.load({name: value.clone() for name, value in gathered(tensors).items()}, values)
     second.steps(_STEPS, 2 * _STEPS)
     _same(second.weights(), unbroken.weights(), "an unbroken run comes to (state and load, in between)")
 

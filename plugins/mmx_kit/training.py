@@ -16,6 +16,7 @@ from mmx.learn.model import Model
 from mmx.learn.objective import MicroBatchTerm, Objective
 from mmx.parts.engine import Engine
 from mmx.parts.group import Group, SoloGroup
+from mmx.parts.lazy import gathered
 from mmx.parts.loss import BatchLoss
 from mmx_kit.inputs import batch_for
 from mmx_kit.partners import partner_model
@@ -77,7 +78,7 @@ class Trainee:
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights on the CPU."""
-        return copied(self.engine.weights())
+        return copied(gathered(self.engine.weights()))
 
 
 def train(engine: Engine, steps: int) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from mmx.learn.optim import optimizer_state, restore_optimizer
 from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
 from mmx.parts.group import SoloGroup
+from mmx.parts.lazy import Tensors
 from mmx_local.config import LocalConfig
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
@@ -85,7 +86,7 @@ class LocalEngine(Engine):
         return self._scaler.get_scale() >= before
 
     @override
-    def weights(self) -> dict[str, Tensor]:
+    def weights(self) -> Tensors:
         return self._objective.state_dict()
 
     @override
@@ -95,7 +96,7 @@ class LocalEngine(Engine):
         return {name: p.grad / scale for name, p in named if p.grad is not None}
 
     @override
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors, values = optimizer_state(self._objective, self._optimizer)
         return tensors, {**values, "scaler": self._scaler.state_dict()}
 

@@ -18,6 +18,7 @@ from mmx.learn.global_batch import Feature
 from mmx.learn.objective import Objective
 from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
+from mmx.parts.lazy import gathered
 from mmx.parts.loss import BatchLoss
 from mmx.plugin.manager import Plugins
 from mmx.recipe.load import load
@@ -103,7 +104,7 @@ def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, task: Task) -> O
         engine.clip(optim.clip)
         engine.step()
         objective.after_step(rows.to(engine.device))
-    weights = _arrays(engine.weights(), dtype)
+    weights = _arrays(gathered(engine.weights()), dtype)
     if not engine.main:
         return None
     return Outcome(engine.describe(), parameters, tuple(losses), tuple(gradients), weights)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Generator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from mmx.checkpoint import manifest
@@ -36,65 +40,100 @@ def read_manifest(path: Path) -> Manifest:
     return found
 
 
-def read_files(path: Path) -> tuple[Manifest, dict[str, bytes]]:
-    """Return the manifest and the content of its files: the very bytes whose sha256 was compared.
-
-    Files that the manifest does not name are never opened.
-    """
-    found = read_manifest(path)
-    return found, {name: _read(path, name, record) for name, record in found.files.items()}
-
-
-def check(path: Path) -> Manifest:
+def check(path: Path, known: Set[str] = frozenset()) -> Manifest:
     """Compare every file with the manifest, holding none in memory.
+
+    Args:
+        path: the checkpoint's folder.
+        known: the sha256 of files in ``frozen/`` that were compared before; of those, only the size is.
 
     Raises:
         InvalidCheckpointError: with the reason.
     """
     found = read_manifest(path)
-    for name, record in found.files.items():
-        _check(path, name, record)
+    for one in files_of(path, found):
+        if one.name in found.files or one.record.sha256 not in known:
+            _check(one)
+        else:
+            with opened(one):
+                pass
     return found
 
 
-def _read(path: Path, name: str, record: Record) -> bytes:
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A file that belongs to a checkpoint, in its folder or in ``frozen/``."""
+
+    checkpoint: Path
+    name: str
+    """From the checkpoint's folder, or from the run's."""
+    group: str
+    """Of the tensors in it."""
+    path: Path
+    record: Record
+
+    def invalid(self, reason: str) -> InvalidCheckpointError:
+        """Return the error that names the file."""
+        return InvalidCheckpointError(self.checkpoint, f"{self.name} {reason}")
+
+    def compare(self, sha256: str) -> None:
+        """Compare what was read.
+
+        Raises:
+            InvalidCheckpointError: it is something else.
+        """
+        if sha256 != self.record.sha256:
+            raise self.invalid("was changed: its sha256 does not match the manifest")
+
+
+def files_of(path: Path, found: Manifest) -> list[CheckpointFile]:
+    """Return every file that a manifest names."""
+    run = path.parent.parent
+    return [
+        CheckpointFile(path, name, name.partition(".")[0], path / name, record) for name, record in found.files.items()
+    ] + [
+        CheckpointFile(path, name := f"frozen/{record.sha256}.safetensors", group, run / name, record)
+        for group, record in found.frozen.items()
+    ]
+
+
+@contextmanager
+def opened(one: CheckpointFile) -> Generator[FileIO]:
+    """Open a file that has the size it should have.
+
+    Raises:
+        InvalidCheckpointError: it has not, or cannot be read.
+    """
     try:
-        with os.fdopen(open_regular(path / name), "rb") as file:
-            _compare_size(path, name, record, os.fstat(file.fileno()).st_size)
-            data = file.read(record.size + 1)
+        with os.fdopen(open_regular(one.path), "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != one.record.size:
+                how = "was cut short" if size < one.record.size else "has grown"
+                raise one.invalid(f"{how}: {size} bytes, {one.record.size} were written")
+            yield file
     except OSError as error:
-        raise InvalidCheckpointError(path, _reason(error, name)) from error
-    _compare_size(path, name, record, len(data))
-    _compare(path, name, record, hashlib.sha256(data).hexdigest())
+        raise InvalidCheckpointError(one.checkpoint, _reason(error, one.name)) from error
+
+
+def read(one: CheckpointFile) -> bytes:
+    """Return the content of a small file: the very bytes whose sha256 was compared."""
+    with opened(one) as file:
+        data = file.read(one.record.size)
+    one.compare(hashlib.sha256(data).hexdigest())
     return data
 
 
-def _check(path: Path, name: str, record: Record) -> None:
-    try:
-        with os.fdopen(open_regular(path / name), "rb", buffering=0) as file:
-            _compare_size(path, name, record, os.fstat(file.fileno()).st_size)
-            _forget(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InvalidCheckpointError(path, _reason(error, name)) from error
-    _compare(path, name, record, digest)
+def _check(one: CheckpointFile) -> None:
+    with opened(one) as file:
+        _forget(file.fileno())
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    one.compare(digest)
 
 
 def _forget(handle: int) -> None:
     # What was just written is still in memory: drop it, so that the disk is read and not the memory.
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def _compare_size(path: Path, name: str, record: Record, size: int) -> None:
-    if size != record.size:
-        how = "was cut short" if size < record.size else "has grown"
-        raise InvalidCheckpointError(path, f"{name} {how}: {size} bytes, {record.size} were written")
-
-
-def _compare(path: Path, name: str, record: Record, digest: str) -> None:
-    if digest != record.sha256:
-        raise InvalidCheckpointError(path, f"{name} was changed: its sha256 does not match the manifest")
 
 
 def _reason(error: OSError, name: str) -> str:

@@ -12,16 +12,19 @@ from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import Field, ValidationError
 
+from mmx.checkpoint.atomic import Written
 from mmx.config import Table
 from mmx.errors import CheckpointError
 
 NAME: Final = "MANIFEST.json"
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""The newest version: 1, or 2 where files in ``frozen/`` belong to a checkpoint too."""
 LIMIT: Final = 1 << 20
 """Bytes that a manifest may have at most."""
 
 FileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}\.(safetensors|json)$")]
 """A plain name: nothing that leads out of the folder, nothing but safetensors and JSON."""
+GroupName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -45,11 +48,16 @@ class Record(Table):
         """Describe a file's content."""
         return cls(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
+    @classmethod
+    def written(cls, file: Written) -> Self:
+        """Describe a file that was written."""
+        return cls(sha256=file.sha256, size=file.size)
+
 
 class Manifest(Table):
     """What a checkpoint is, and the files that belong to it."""
 
-    format: Literal[1]
+    format: Literal[1, 2]
     """The version of this layout; a newer one is refused, not guessed at."""
     mmx: str
     """The version of mmx that wrote it."""
@@ -59,11 +67,16 @@ class Manifest(Table):
     recipe: str
     """The sha256 of the resolved recipe, empty if none was given."""
     files: dict[FileName, Record]
+    frozen: dict[GroupName, Record] = Field(default_factory=dict)
+    """Files of the run's folder ``frozen/``, named by their sha256: tensors of a group that are never trained."""
 
     def encode(self) -> bytes:
         """Return the file's bytes: one fixed form, with the sha256 of the rest at its end."""
         body = self.model_dump()
-        body["files"] = {name: body["files"][name] for name in sorted(self.files)}
+        for table in ("files", "frozen"):
+            body[table] = {name: body[table][name] for name in sorted(body[table])}
+        if self.format == 1:
+            del body["frozen"]
         digest = hashlib.sha256(_dump(body)).hexdigest()
         return _dump({**body, "sha256": digest})
 

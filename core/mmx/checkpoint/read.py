@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mmx.checkpoint import plain
-from mmx.checkpoint.check import read_files
-from mmx.checkpoint.manifest import InvalidCheckpointError, Manifest
+from mmx.checkpoint.check import CheckpointFile, files_of, opened, read, read_manifest
+from mmx.checkpoint.manifest import Manifest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +24,8 @@ class CheckpointData:
     path: Path
     manifest: Manifest
     """Its step, score, and the sha256 of the recipe it was made with."""
-    tensors: dict[str, dict[str, Tensor]]
-    """Tensors on the CPU, by group and name."""
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    """Tensors by group and name; each is read, into the CPU's memory, when it is asked for."""
     values: dict[str, Any]
     """Plain values."""
 
@@ -35,17 +36,29 @@ def read_checkpoint(path: Path) -> CheckpointData:
     Raises:
         InvalidCheckpointError: it is not whole and unchanged.
     """
-    from mmx.checkpoint.tensors import unpack
+    from mmx.checkpoint.stored import joined
 
-    described, files = read_files(path)
-    tensors: dict[str, dict[str, Tensor]] = {}
+    described = read_manifest(path)
+    parts: dict[str, list[Mapping[str, Tensor]]] = {}
     values: dict[str, Any] = {}
-    for name, data in files.items():
-        try:
-            if name == STATE:
-                values = plain.load(data)
-            else:
-                tensors[name.removesuffix(".safetensors")] = unpack(data)
-        except ValueError as error:
-            raise InvalidCheckpointError(path, f"{name} cannot be read: {error}") from error
+    for one in files_of(path, described):
+        if one.name == STATE:
+            try:
+                values = plain.load(read(one))
+            except ValueError as error:
+                raise one.invalid(f"cannot be read: {error}") from error
+        else:
+            parts.setdefault(one.group, []).append(_tensors(one))
+    tensors = {group: joined(*(("", part) for part in found)) for group, found in parts.items()}
     return CheckpointData(path, described, tensors, values)
+
+
+def _tensors(one: CheckpointFile) -> Mapping[str, Tensor]:
+    from mmx.checkpoint.stored import open_tensors
+
+    with opened(one):
+        written, found = open_tensors(one.path)
+    one.compare(written.sha256)
+    if isinstance(found, str):
+        raise one.invalid(f"cannot be read: {found}")
+    return found

@@ -6,6 +6,7 @@ import os
 import uuid
 from pathlib import Path
 
+from mmx.checkpoint import frozen
 from mmx.checkpoint.atomic import remove_tree, sync_folder
 from mmx.checkpoint.check import check, read_manifest
 from mmx.checkpoint.listing import ASIDE, REJECTED, Candidate, candidates, names
@@ -22,6 +23,7 @@ class Retention:
         self._keep_last = keep_last
         self._keep_best = keep_best
         self._good: set[Path] = set()
+        self._frozen: set[str] = set()
 
     def trust(self, path: Path) -> None:
         """Note that a checkpoint was verified, so that it is not read again for each save."""
@@ -31,11 +33,20 @@ class Retention:
         """Return whether a checkpoint is verified, reading it if it was not yet."""
         if path not in self._good:
             try:
-                check(path)
+                self.check(path)
             except InvalidCheckpointError:
                 return False
-            self._good.add(path)
         return True
+
+    def check(self, path: Path) -> None:
+        """Verify a checkpoint; what it refers to in ``frozen/`` is read once, whatever number of checkpoints refer to it.
+
+        Raises:
+            InvalidCheckpointError: it is not whole and unchanged.
+        """
+        found = check(path, self._frozen)
+        self._frozen |= {record.sha256 for record in found.frozen.values()}
+        self.trust(path)
 
     def newest(self) -> Path | None:
         """Return the newest verified checkpoint."""
@@ -56,6 +67,7 @@ class Retention:
                 self._discard(path)
         if rest:
             sync_folder(self._folder)
+        frozen.remove_unused(self._folder.parent, self._folder)
 
     def set_aside(self, path: Path) -> Path:
         """Rename a checkpoint so that it is no longer used; it stays for the user to look at. Returns its new path."""

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from mmx.checkpoint import manifest, plain
 from mmx.checkpoint.atomic import remove_tree, sync_folder, write_bytes, write_new
-from mmx.checkpoint.check import check
+from mmx.checkpoint.content import Content
 from mmx.checkpoint.failures import explain
+from mmx.checkpoint.frozen import store
+from mmx.checkpoint.frozen import sweep as sweep_frozen
 from mmx.checkpoint.listing import ASIDE, REJECTED, candidates, free_path, names
 from mmx.checkpoint.manifest import InvalidCheckpointError, Manifest, Record
 from mmx.checkpoint.read import STATE, CheckpointData, read_checkpoint
@@ -24,7 +26,7 @@ from mmx.errors import CheckpointError
 from mmx.plugin.versions import mmx_version
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from mmx.parts.lazy import Tensors
 
 Say = Callable[[str], None]
 
@@ -44,41 +46,56 @@ class Store:
         self.folder = run / "checkpoints"
         self._retention = Retention(self.folder, keep_last, keep_best)
         self._recipe = recipe
+        self._frozen: dict[str, Record] = {}
 
     def save(
         self,
         step: int,
-        tensors: Mapping[str, Mapping[str, Tensor]],
+        tensors: Mapping[str, Tensors],
         values: Mapping[str, plain.Plain],
         score: float | None = None,
+        frozen: Mapping[str, Tensors] | None = None,
     ) -> Path:
         """Save one checkpoint and return its folder, once it is on the disk and verified.
+
+        Tensors are written one at a time, in the order of ``each_in_turn``.
 
         Args:
             step: the step it is made after.
             tensors: tensors by group and name; each group becomes ``<group>.safetensors``.
             values: everything else; only what JSON keeps exactly.
             score: higher is better; None if it is not known.
+            frozen: more tensors of these groups, which do not change: stored once, beside the checkpoints. Later saves
+                refer to what was stored last where this is None.
 
         Raises:
             CheckpointError: it cannot be saved. Checkpoints that were there are still there.
         """
-        from mmx.checkpoint.tensors import pack
+        from mmx.checkpoint.tensors import content_of
 
-        files = {f"{group}.safetensors": pack(group, named) for group, named in tensors.items()}
-        return self.write(step, {**files, STATE: plain.dump(values)}, score)
+        once = None if frozen is None else {group: content_of(group, named) for group, named in frozen.items()}
+        files = {f"{group}.safetensors": content_of(group, named) for group, named in tensors.items()}
+        return self.write(step, {**files, STATE: Content.of(plain.dump(values))}, score, once)
 
-    def write(self, step: int, files: Mapping[str, bytes], score: float | None = None) -> Path:
+    def write(
+        self,
+        step: int,
+        files: Mapping[str, Content],
+        score: float | None = None,
+        frozen: Mapping[str, Content] | None = None,
+    ) -> Path:
         """Save files as they are given; ``save`` without tensors. Does not import torch."""
-        described = self._describe(step, files, score)
+        _refuse_score(step, score)
         aside = self.folder / f"{ASIDE}{uuid.uuid4().hex}"
         try:
             self._prepare()
-            path = self._place(aside, described, files)
+            if frozen is not None:
+                self._frozen = store(self.run, frozen)
+            path = self._place(aside, step, files, score)
             self._settle(path)
         except (OSError, InvalidCheckpointError) as error:
             remove_tree(aside)
-            needed = sum(len(data) for data in files.values())
+            needed = sum(content.size for content in (*files.values(), *(frozen or {}).values()))
             raise CheckpointError(explain(error, self.folder, step, needed, self._newest())) from error
         except BaseException:
             remove_tree(aside)
@@ -107,7 +124,7 @@ class Store:
         return None
 
     def read(self, path: Path) -> CheckpointData:
-        """Verify and read one checkpoint. Each file is read once: what was verified is what is used.
+        """Verify one checkpoint, so that its tensors can be read; what is read later is compared with what was verified.
 
         Raises:
             InvalidCheckpointError: it is not whole and unchanged.
@@ -132,38 +149,33 @@ class Store:
                     ) from error
                 say(f"{one.path.name} is newer than step {step}, which the run goes on from: renamed to {aside.name}")
 
-    def _describe(self, step: int, files: Mapping[str, bytes], score: float | None) -> Manifest:
-        if score is not None and not math.isfinite(score):
-            raise CheckpointError(f"the score of step {step} is {score}; a score is a finite number or None")
-        return Manifest(
-            format=manifest.FORMAT,
-            mmx=mmx_version(),
-            step=step,
-            score=score,
-            recipe=self._recipe,
-            files={name: Record.of(data) for name, data in files.items()},
-        )
-
     def _prepare(self) -> None:
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o755)
             sync_folder(self.run)
         sweep(self.folder)
+        sweep_frozen(self.run)
 
-    def _place(self, aside: Path, described: Manifest, files: Mapping[str, bytes]) -> Path:
+    def _place(self, aside: Path, step: int, files: Mapping[str, Content], score: float | None) -> Path:
         aside.mkdir(mode=0o755)
-        for name, data in files.items():
-            write_new(aside / name, [data])
+        described = Manifest(
+            format=2 if self._frozen else 1,
+            mmx=mmx_version(),
+            step=step,
+            score=score,
+            recipe=self._recipe,
+            files={name: Record.written(write_new(aside / name, one.pieces())) for name, one in files.items()},
+            frozen=self._frozen,
+        )
         write_new(aside / manifest.NAME, [described.encode()])
         sync_folder(aside)
-        path = free_path(self.folder, described.step)
+        path = free_path(self.folder, step)
         os.rename(aside, path)
         sync_folder(self.folder)
         return path
 
     def _settle(self, path: Path) -> None:
-        check(path)
-        self._retention.trust(path)
+        self._retention.check(path)
         self._point("last", path)
         best = self._retention.best()
         if best is not None:
@@ -191,3 +203,8 @@ class Store:
                 + "\n".join(reasons)
                 + "\nput a good copy of a checkpoint back there, or start a new run"
             )
+
+
+def _refuse_score(step: int, score: float | None) -> None:
+    if score is not None and not math.isfinite(score):
+        raise CheckpointError(f"the score of step {step} is {score}; a score is a finite number or None")

@@ -17,7 +17,7 @@ from mmx.learn.teacher import Teacher
 from mmx.parts.batch import Batch
 from mmx.parts.group import Group
 from mmx.parts.loss import BatchLoss, ItemLoss, Loss
-from mmx.parts.precision import full_precision, keep_fp32, to_fp32
+from mmx.parts.precision import full_precision, halves, keep_fp32, to_fp32
 
 Features = dict[Feature, Tensor]
 
@@ -66,6 +66,9 @@ class Objective(nn.Module):
 
     @override
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Objective":
+        if halves(fn):  # a teacher stays in full precision, what it shares with the model too
+            for teacher in self.teachers.values():
+                cast(Teacher, teacher).part()
         models = [self.model, *(cast(Teacher, teacher).model for teacher in self.teachers.values())]
         pixels = {id(value) for model in models for value in (model.mean, model.std)}
         kept = keep_fp32(fn)

@@ -40,8 +40,8 @@ def restore_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer, tenso
         raise CheckpointError(
             f"the checkpoint has optimizer state of parameters that are not trained now: {', '.join(foreign[:5])}"
         )
-    for key, value in tensors.items():
+    for key in tensors:  # one by one: they may lie in a file
         name, _, entry = key.rpartition("/")
-        parameter = trained[name]
+        parameter, value = trained[name], tensors[key]
         device = parameter.device if value.ndim > 0 or optimizer.param_groups[0].get("fused") else value.device
         optimizer.state[parameter][entry] = value.to(device).clone()

@@ -1,6 +1,5 @@
 """The folder ``model/``: weights and everything needed to use them, loadable alone."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,18 +9,18 @@ from typing import Any, Final, final
 import torch
 from PIL import Image
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from mmx.checkpoint.atomic import write_bytes
+from mmx.checkpoint.atomic import replace, write_bytes
 from mmx.checkpoint.state import load_weights
+from mmx.checkpoint.stored import open_tensors
+from mmx.checkpoint.tensors import content_of
 from mmx.config import EncoderConfig, PartConfig
 from mmx.errors import CheckpointError
 from mmx.models.inputs import pixel_rows, strings
 from mmx.parts.batch import Pixels
 from mmx.parts.evaluator import EvalModel
+from mmx.parts.lazy import Tensors
 from mmx.parts.weights import MODEL_TABLES
 from mmx.plugin.registry import Registries
 from mmx.recipe.schema import PreprocessTable, Recipe
@@ -65,19 +64,19 @@ class LoadedModel:
         return self.subject.model.embed_text(self.subject.tokenizer(words).to(self.subject.model.mean.device))
 
 
-def save_bundle(folder: Path, recipe: Recipe, weights: Mapping[str, Tensor], step: int) -> None:
-    """Write ``model.safetensors`` and ``model.json``, each under a temporary name first.
+def save_bundle(folder: Path, recipe: Recipe, weights: Tensors, step: int) -> None:
+    """Write ``model.safetensors``, one tensor at a time, and ``model.json``, each under a temporary name first.
 
     Raises:
         CheckpointError: they cannot be written.
     """
     resolved = recipe.resolved()
-    data = save_tensors({k: v.detach().cpu().contiguous().clone() for k, v in weights.items()})
-    facts = {"format": FORMAT, "step": step, "sha256": hashlib.sha256(data).hexdigest()}
-    description = {**facts, **model_tables(resolved)}
+    content = content_of("model", weights)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / "model.safetensors", data)
+        written = replace(folder / "model.safetensors", content.pieces())
+        facts = {"format": FORMAT, "step": step, "sha256": written.sha256}
+        description = {**facts, **model_tables(resolved)}
         write_bytes(folder / "model.json", (json.dumps(description, indent=2) + "\n").encode())
     except OSError as error:
         raise CheckpointError(
@@ -93,17 +92,16 @@ def model_tables(resolved: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return what a model folder says of the model, and its weights.
+def read_bundle(folder: Path) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
+    """Return what a model folder says of the model, and its weights, which stay in their file until they are asked for.
 
     Raises:
         CheckpointError: it is not one, is of a newer format, or its weights are not those that it describes.
     """
     try:
         tables = json.loads((folder / "model.json").read_bytes())
-        data = (folder / "model.safetensors").read_bytes()
-        weights = load_tensors(data)
-    except (OSError, ValueError, SafetensorError) as error:
+        written, weights = open_tensors(folder / "model.safetensors")
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder} is not a model folder (model.json and model.safetensors): {error}") from error
     if not isinstance(tables, dict):
         raise CheckpointError(f"{folder / 'model.json'} does not describe a model: it is not a JSON object")
@@ -111,10 +109,12 @@ def read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(
             f"{folder / 'model.json'} has format {tables.get('format')}; this mmx reads format {FORMAT}"
         )
-    if tables.get("sha256") != hashlib.sha256(data).hexdigest():
+    if tables.get("sha256") != written.sha256:
         raise CheckpointError(
             f"{folder / 'model.safetensors'} was changed: it is not the file that model.json describes"
         )
+    if isinstance(weights, str):
+        raise CheckpointError(f"{folder / 'model.safetensors'} cannot be read: {weights}")
     return tables, weights
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 from torch import nn
 
 from mmx.checkpoint.atomic import write_bytes
-from mmx.checkpoint.state import fitted
+from mmx.checkpoint.state import fill
+from mmx.checkpoint.stored import Picked
 from mmx.config import EncoderConfig
 from mmx.errors import CheckpointError
 from mmx.models.find import FoundModel
@@ -92,16 +93,14 @@ def _pieces(key: str, found: Mapping[str, FoundModel]) -> tuple[str, ...]:
 
 
 def _fill(model: nn.Module, found: FoundModel, data: ModelData, key: str, pieces: tuple[str, ...]) -> Origin:
-    state = model.state_dict()
-    own = {name: tensor for name, tensor in state.items() if name.startswith(_prefixes(pieces))}
+    own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(_prefixes(pieces))}
     left = _prefixes(name for name in TOWERS if name not in pieces)
     used = (
         name
         for name in data.tensors
         if not name.startswith(left) and (key == WHOLE or name.startswith(_prefixes(pieces)))
     )
-    given = {name: data.tensors[name] for name in used}
-    model.load_state_dict({**state, **fitted(own, given, f"the weights of {found.path}")})
+    fill(own, Picked({name: (data.tensors, name) for name in used}), f"the weights of {found.path}")
     return Origin(key, found.given, str(found.path.absolute()), found.format, digests(found, data), len(own))
 
 

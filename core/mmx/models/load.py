@@ -8,7 +8,10 @@ from typing import Any, Final, cast
 import torch
 from torch import Tensor
 
+from mmx.checkpoint.listing import candidates
 from mmx.checkpoint.read import CheckpointData
+from mmx.checkpoint.state import averaged
+from mmx.checkpoint.stored import Picked, dtype_of, joined
 from mmx.errors import CheckpointError
 from mmx.models.bundle import LoadedModel, assembled, load_bundle, loaded_from, model_tables, read_bundle
 from mmx.models.files import sha256_of
@@ -101,7 +104,7 @@ def model_of_run(
     folder: RunFolder, recipe: Recipe, plugins: Plugins, device: torch.device, say: Say
 ) -> tuple[LoadedModel, int]:
     """Load a run's model: the finished one, else that of its newest good checkpoint."""
-    if (folder.model / "model.json").is_file():
+    if (folder.model / "model.json").is_file() and not _goes_on(folder):
         loaded = load_bundle(folder.model, plugins.registries, device)
         return loaded, int(loaded.tables["step"])
     found = _newest(folder, recipe, say)
@@ -109,7 +112,7 @@ def model_of_run(
 
 
 def _of_run(folder: RunFolder, plugins: Plugins, say: Say) -> ModelData:
-    if (folder.model / "model.json").is_file():
+    if (folder.model / "model.json").is_file() and not _goes_on(folder):
         tables, tensors = read_bundle(folder.model)
         return ModelData(_five(tables), tensors, files=(f"model/{_WEIGHTS}",))
     recipe = load(folder.resolved, (), (), plugins.registries)
@@ -127,16 +130,26 @@ def _newest(folder: RunFolder, recipe: Recipe, say: Say) -> CheckpointData:
     return found
 
 
-def _weights(found: CheckpointData, recipe: Recipe) -> dict[str, Tensor]:
-    if recipe.train.ema is None:
-        return found.tensors["model"]
-    prefix = f"teachers.{build.EMA}.model."
-    return {k.removeprefix(prefix): v for k, v in found.tensors["objective"].items() if k.startswith(prefix)}
+def _weights(found: CheckpointData, recipe: Recipe) -> Mapping[str, Tensor]:
+    """Return the weights that are evaluated; they stay in their files until they are asked for."""
+    whole = joined(("model.", found.tensors["model"]), ("", found.tensors["objective"]))
+    places = averaged(whole, None if recipe.train.ema is None else build.EMA)
+    return Picked({name: (whole, place) for name, place in places.items()})
+
+
+def _goes_on(folder: RunFolder) -> bool:
+    """Say whether a run has a checkpoint that is newer than its model: it had finished, and was asked for more steps."""
+    try:
+        step = json.loads((folder.model / "model.json").read_bytes())["step"]
+    except (OSError, ValueError, KeyError, TypeError):  # loading it will say what is wrong
+        return False
+    newest = candidates(folder.path / "checkpoints")[:1]
+    return isinstance(step, int) and any(one.step > step for one in newest)
 
 
 def widened(tensors: Mapping[str, Tensor]) -> str:
     """Return a note on tensors in half precision, empty if there are none."""
-    half = [tensor.dtype for tensor in tensors.values() if tensor.dtype in (torch.float16, torch.bfloat16)]
+    half = [dtype for name in tensors if (dtype := dtype_of(tensors, name)) in (torch.float16, torch.bfloat16)]
     names = " and ".join(sorted({str(dtype).removeprefix("torch.") for dtype in half}))
     return f"{len(half)} of {len(tensors)} tensors are stored in {names}; they are float32 from here on" if half else ""
 

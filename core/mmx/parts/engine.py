@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmx.parts.group import Group
+from mmx.parts.lazy import Tensors
 
 if TYPE_CHECKING:
     from mmx.learn.objective import Objective
@@ -63,18 +64,22 @@ class Engine(ABC):
         """Take the optimizer's step and zero the gradients. False when a scaler skipped it."""
 
     @abstractmethod
-    def weights(self) -> dict[str, Tensor]:
-        """Return the objective's whole tensors by name, in the precision that is trained; other processes get none."""
+    def weights(self) -> Tensors:
+        """Return the objective's whole tensors by name, in the precision that is trained.
+
+        Every process returns the same names. Where a tensor lies in parts, it is a ``LazyTensor``, put together when all
+        ask for it; the main process gets it.
+        """
 
     @abstractmethod
     def gradients(self) -> dict[str, Tensor]:
         """Return the whole gradients by the parameters' names, before ``clip``; other processes get none."""
 
     @abstractmethod
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Return what the engine adds to a checkpoint (optimizer, scaler): whole tensors by name, and plain values.
 
-        Names and shapes do not depend on the layout. Other processes than the main one get no tensors.
+        Names and shapes do not depend on the layout. Tensors are as in ``weights``.
         """
 
     @abstractmethod

@@ -23,6 +23,11 @@ def full_precision(device: torch.device) -> contextlib.AbstractContextManager[ob
     return torch.autocast(device.type, enabled=False) if known else contextlib.nullcontext()
 
 
+def halves(convert: Callable[[Tensor], Tensor]) -> bool:
+    """Say whether a conversion, as ``nn.Module._apply`` takes one, casts to half precision."""
+    return convert(torch.empty(0)).dtype in _HALF
+
+
 def keep_fp32(convert: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Return a conversion, as ``nn.Module._apply`` takes one, that moves between devices but never casts to half."""
 

@@ -30,6 +30,7 @@ The results are in `report.html`: open it in a browser.
 | `ledger.jsonl` | which samples each step was trained on |
 | `plugins/` | copies of the plugin files that the run was made with, if any; nothing runs them unasked |
 | `checkpoints/`, `last`, `best` | what a run goes on from; the names of the newest and of the best checkpoint |
+| `frozen/` | what is never trained, once for all checkpoints; only if there is such a part |
 | `status.json` | whether it runs, finished, stopped or failed, and why |
 """
 

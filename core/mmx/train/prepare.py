@@ -36,6 +36,8 @@ SAFE: Final = (
     "evaluators",
     "trackers",
     "parallel",
+    "image_encoder.train",
+    "text_encoder.train",
     "data.workers",
     "data.worker_timeout",
     "data.bad_samples",

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, final
 
-from torch import Tensor
 from typing_extensions import override
 
 from mmx.checkpoint.store import Store
@@ -14,6 +13,7 @@ from mmx.evaluate.measure import keep
 from mmx.models.bundle import save_bundle
 from mmx.parts.evaluator import Result
 from mmx.parts.events import Outcome, Run, Step
+from mmx.parts.lazy import Tensors
 from mmx.plugin.manager import Plugins
 from mmx.recipe.schema import Recipe
 from mmx.runs.layout import RunFolder
@@ -41,11 +41,16 @@ class RunRecorder:
         """Evaluators have run."""
 
     def save(
-        self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], values: Mapping[str, Any], headline: float | None
+        self,
+        step: int,
+        tensors: Mapping[str, Tensors],
+        values: Mapping[str, Any],
+        headline: float | None,
+        frozen: Mapping[str, Tensors] | None,
     ) -> None:
         """Everything of a checkpoint is together."""
 
-    def finish(self, weights: Mapping[str, Tensor], step: int) -> None:
+    def finish(self, weights: Tensors, step: int) -> None:
         """All steps are taken; these are the weights of what was evaluated."""
 
     def end(self, outcome: Outcome) -> None:
@@ -99,15 +104,20 @@ class FolderRecorder(RunRecorder):
 
     @override
     def save(
-        self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], values: Mapping[str, Any], headline: float | None
+        self,
+        step: int,
+        tensors: Mapping[str, Tensors],
+        values: Mapping[str, Any],
+        headline: float | None,
+        frozen: Mapping[str, Tensors] | None,
     ) -> None:
         self._skipped.sync()
         self._ledger.sync()
-        self._store.save(step, tensors, values, headline)
+        self._store.save(step, tensors, values, headline, frozen)
         self.folder.write_status("running", step)
 
     @override
-    def finish(self, weights: Mapping[str, Tensor], step: int) -> None:
+    def finish(self, weights: Tensors, step: int) -> None:
         save_bundle(self.folder.model, self._recipe, weights, step)
 
     @override

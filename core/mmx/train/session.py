@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import torch
-from torch import Tensor
 
 from mmx.checkpoint.read import CheckpointData
-from mmx.checkpoint.state import capture, restore, restore_weights
+from mmx.checkpoint.state import averaged, capture, restore, restore_weights
+from mmx.checkpoint.streaming import NeverTrained, write_together
 from mmx.data.mixture import left_out
 from mmx.data.permute import seed_of
 from mmx.data.views import Row, collate
@@ -24,6 +24,7 @@ from mmx.models.initial import Origin, initialise
 from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Evaluator, Result
 from mmx.parts.events import Outcome, Run
+from mmx.parts.lazy import Tensors
 from mmx.plugin.manager import Plugins
 from mmx.recipe.schema import Recipe
 from mmx.runs.layout import RunFolder
@@ -156,6 +157,7 @@ class Session:
         plan, engine = self.built.plan, self.built.engine
         if resumed is not None:
             restore_weights(plan.objective, resumed.tensors)
+        self._never = NeverTrained(plan.objective)
         engine.prepare(plan.objective, plan.optimizer)
         if engine.group.rank > 0:  # each rank draws dropout of its own
             torch.manual_seed(seed_of("rank", self.built.recipe.seed, engine.group.rank))
@@ -212,13 +214,24 @@ class Session:
     def _save(self, step: int, progress: Mapping[str, Any], headline: float | None) -> None:
         engine = self.built.engine
         tensors, values = capture(engine)
-        on_main(engine, lambda: self._scribe.save(step, tensors, {**values, **progress}, headline))
+        moving, frozen = self._never.apart(engine, tensors)
+        once = {f"frozen.{group}": named for group, named in (frozen or {}).items()}
+
+        def save(groups: Mapping[str, Tensors]) -> None:
+            fixed = None if frozen is None else {group: groups[f"frozen.{group}"] for group in frozen}
+            changing = {group: groups[group] for group in moving}
+            self._scribe.save(step, changing, {**values, **progress}, headline, fixed)
+
+        write_together(engine, {**once, **moving}, save)
+        self._never.stored()
 
     def _finished(self, loop: Loop) -> Outcome:
         if not self.results:  # all steps had been taken before this start
             self._evaluate(loop.step, ending=True)
         weights = evaluated(self.built.engine.weights(), self.built.recipe)
-        on_main(self.built.engine, lambda: self._scribe.finish(weights, loop.step))
+        write_together(
+            self.built.engine, {"model": weights}, lambda groups: self._scribe.finish(groups["model"], loop.step)
+        )
         return Outcome("finished", "", loop.step, loop.seconds, 0, "")
 
     def _stopped(self, loop: Loop, stop: Stop) -> Outcome:
@@ -238,7 +251,7 @@ class Session:
             self.say(str(second))
 
 
-def evaluated(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
+def evaluated(weights: Tensors, recipe: Recipe) -> Tensors:
     """Return the weights of the model that is evaluated: the averaged ones where the recipe asks for them."""
-    prefix = "model." if recipe.train.ema is None else f"teachers.{build.EMA}.model."
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    places = averaged(weights, None if recipe.train.ema is None else build.EMA)
+    return {name: weights[place] for name, place in places.items()}

@@ -19,11 +19,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mmx.checkpoint.content import Content
 from mmx.checkpoint.manifest import Manifest, Record
 from mmx.checkpoint.store import Store
 from mmx.errors import CheckpointError
 
 STEP, SCORE = 4, 0.9
+FROZEN = "frozen.safetensors"
+"""The file of the payload that goes to the run's folder ``frozen/``."""
 CALLS = ("open", "write", "fsync", "rename", "replace", "unlink", "mkdir", "rmdir")
 MODES = ("kill before", "kill after", "torn write", "no space", "no space from then on", "error", "short write")
 LIMIT = 400
@@ -87,7 +90,8 @@ def die() -> None:
 
 def save_with_store(run: Path, files: dict[str, bytes]) -> None:
     """The saver under test."""
-    Store(run, keep_last=2, keep_best=True).write(STEP, files, SCORE)
+    contents = {name: Content.of(data) for name, data in files.items() if name != FROZEN}
+    Store(run, keep_last=2, keep_best=True).write(STEP, contents, SCORE, {"model": Content.of(files[FROZEN])})
 
 
 def save_in_place(run: Path, files: dict[str, bytes]) -> None:

@@ -29,8 +29,17 @@ def test_it_reads_back_equal() -> None:
 
 
 def test_a_newer_format_is_refused_by_its_number() -> None:
-    with pytest.raises(ValueError, match="format version is 2, this mmx reads up to 1; update mmx"):
-        decode(changed({"format": 2, "shards": [1, 2]}))
+    with pytest.raises(ValueError, match="format version is 3, this mmx reads up to 2; update mmx"):
+        decode(changed({"format": 3, "shards": [1, 2]}))
+
+
+def test_the_first_format_knows_no_frozen_files() -> None:
+    assert b"frozen" not in GOOD.encode()
+    record = Record.of(b"tower")
+    second = GOOD.model_copy(update={"format": 2, "frozen": {"model": record}})
+    assert decode(second.encode()) == second
+    with pytest.raises(ValueError, match="own sha256"):
+        decode(changed({"frozen": {"model": record.model_dump()}}))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from torch import nn
 
 from mmx.checkpoint.state import capture, load_weights, restore, restore_weights
 from mmx.errors import CheckpointError
+from mmx.parts.lazy import gathered
 from mmx.train.session import Session
 from mmx_toy.start import sit
 
@@ -20,7 +21,8 @@ def trained(tmp_path: Path) -> Session:
 
 
 def test_everything_is_there_by_name(trained: Session) -> None:
-    tensors, values = capture(trained.built.engine)
+    found, values = capture(trained.built.engine)
+    tensors = {group: gathered(named) for group, named in found.items()}
     assert set(tensors) == {"model", "objective", "optimizer", "rng"} and set(tensors["rng"]) == {"cpu"}
     assert {"image_encoder.first.linear.weight", "fusion.log_scale"} <= set(tensors["model"])
     assert "losses.match.queue" in tensors["objective"] and int(tensors["objective"]["teachers.ema.updates"]) == 4
@@ -30,8 +32,8 @@ def test_everything_is_there_by_name(trained: Session) -> None:
 
 
 def test_what_is_captured_is_put_back(trained: Session, tmp_path: Path) -> None:
-    tensors, values = capture(trained.built.engine)
-    tensors = {group: {name: value.clone() for name, value in named.items()} for group, named in tensors.items()}
+    found, values = capture(trained.built.engine)
+    tensors = {group: {k: v.clone() for k, v in gathered(named).items()} for group, named in found.items()}
     other, _ = sit(tmp_path / "other", "seed=5")
     torch.rand(9)
     plan = other.built.plan
@@ -41,8 +43,9 @@ def test_what_is_captured_is_put_back(trained: Session, tmp_path: Path) -> None:
     assert torch.equal(torch.get_rng_state(), tensors["rng"]["cpu"])
     again, _ = capture(plan.engine)
     for group, named in tensors.items():
-        assert set(again[group]) == set(named)
-        assert all(torch.equal(again[group][name], value) for name, value in named.items())
+        back = gathered(again[group])
+        assert set(back) == set(named)
+        assert all(torch.equal(back[name], value) for name, value in named.items())
 
 
 def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded() -> None:

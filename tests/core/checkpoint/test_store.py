@@ -148,8 +148,9 @@ def test_saving_and_finding_need_no_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from mmx.checkpoint.store import Store\n"
+        "from mmx.checkpoint.content import Content\n"
         "import mmx.runs.folder, mmx.runs.find, mmx.runs.ledger\n"
-        f"Store(Path({str(tmp_path)!r})).write(1, {{'state.json': b'{{}}'}})\n"
+        f"Store(Path({str(tmp_path)!r})).write(1, {{'state.json': Content.of(b'{{}}')}})\n"
         "assert 'torch' not in sys.modules and 'safetensors' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)}, timeout=60)

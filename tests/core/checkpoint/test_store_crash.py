@@ -16,10 +16,11 @@ import torch
 import mmx.errors
 from mmx.checkpoint import plain
 from mmx.checkpoint.store import Store
-from mmx.checkpoint.tensors import pack
+from mmx.checkpoint.tensors import content_of
 from mmx.errors import CheckpointError
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
+FROZEN = "frozen.safetensors"
 MODES = ("kill before", "kill after", "torn write", "no space", "no space from then on", "error", "short write")
 
 
@@ -28,6 +29,11 @@ def weights(step: int) -> dict[str, dict[str, torch.Tensor]]:
         "model": {"weight": torch.full((64,), float(step))},
         "rng": {"cpu": torch.full((5000,), step, dtype=torch.uint8)},
     }
+
+
+def frozen(step: int) -> dict[str, dict[str, torch.Tensor]]:
+    """What is never trained: the same up to step 3, then another."""
+    return {"model": {"tower": torch.full((3000,), float(step > 3))}}
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,11 @@ def run_campaign(folder: Path) -> Campaign:
     (folder / "empty").mkdir()
     store = Store(base, keep_last=2, keep_best=True)
     for step, score in ((1, 0.8), (2, 0.1), (3, 0.2)):
-        store.save(step, weights(step), {"step": step}, score)
+        store.save(step, weights(step), {"step": step}, score, frozen(step) if step == 1 else None)
     payload.mkdir()
     for group, tensors in weights(4).items():
-        (payload / f"{group}.safetensors").write_bytes(pack(group, tensors))
+        (payload / f"{group}.safetensors").write_bytes(b"".join(content_of(group, tensors).pieces()))
+    (payload / FROZEN).write_bytes(b"".join(content_of("model", frozen(4)["model"]).pieces()))
     (payload / "state.json").write_bytes(plain.dump({"step": 4}))
     core = str(Path(mmx.errors.__file__).parents[1])
     command = [sys.executable, "-W", "error", str(DRIVER), str(folder)]
@@ -78,7 +85,8 @@ def step_left(run: Path) -> int:
         return 0
     assert loaded is not None
     step = loaded.manifest.step
-    for group, tensors in weights(step).items():
+    for group, changing in weights(step).items():
+        tensors = {**changing, **frozen(step).get(group, {})}
         assert loaded.tensors[group].keys() == tensors.keys()
         assert all(torch.equal(loaded.tensors[group][name], tensor) for name, tensor in tensors.items())
     assert loaded.values == {"step": step}
@@ -124,8 +132,11 @@ def test_two_good_ones_are_left(campaign: Campaign, mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_the_next_save_works_and_clears_up(campaign: Campaign, mode: str) -> None:
     for run in campaign.runs("store", mode):
-        Store(run, keep_last=2, keep_best=True).save(5, weights(5), {"step": 5}, 0.3)
+        Store(run, keep_last=2, keep_best=True).save(5, weights(5), {"step": 5}, 0.3, frozen(5))
         assert step_left(run) == 5
+        left = {path.name for path in run.glob("frozen/*")}
+        assert len(left) == 1 or good_steps(run) == {1, 3, 5}, left
+        assert not list(run.glob("frozen/.tmp-*"))
         assert not list(run.glob("checkpoints/.tmp-*"))
         assert (run / "last").read_text() == "step-00000005\n"
 

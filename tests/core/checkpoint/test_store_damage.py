@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmx.checkpoint.content import Content
 from mmx.checkpoint.manifest import InvalidCheckpointError, Manifest, Record
 from mmx.checkpoint.store import Store
 from mmx.errors import CheckpointError
@@ -150,7 +151,7 @@ def test_content_that_does_not_parse_is_refused_though_its_sha256_is_right(run: 
         (4, {"state.json": b"[" * 90_000}),
         (5, {"state.json": b"[]"}),
     ):
-        store.write(step, files)
+        store.write(step, {name: Content.of(data) for name, data in files.items()})
     said: list[str] = []
     loaded = store.latest(said.append)
     assert loaded is not None and loaded.manifest.step == 2

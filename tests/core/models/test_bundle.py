@@ -123,6 +123,17 @@ def test_an_unfinished_run_lends_the_model_of_its_newest_checkpoint(tmp_path: Pa
         model_of_run(folder, recipe, plugins(), CPU, said.append)
 
 
+def test_a_model_that_is_older_than_the_newest_checkpoint_is_not_what_the_run_has(tmp_path: Path) -> None:
+    folder, said = RunFolder(crash(tmp_path, 9)), list[str]()
+    recipe = sit(tmp_path / "again")[0].built.recipe
+    folder.model.mkdir()
+    (folder.model / "model.json").write_text('{"step": 4}')
+    assert model_of_run(folder, recipe, plugins(), CPU, said.append)[1] == 5 and "using step-00000005" in said[0]
+    (folder.model / "model.json").write_text('{"step": 5}')
+    with pytest.raises(CheckpointError, match="is not a model folder"):
+        model_of_run(folder, recipe, plugins(), CPU, said.append)
+
+
 @pytest.mark.parametrize("damage", ["no folder", "no weights", "cut weights", "cut json", "no object", "flipped bit"])
 def test_what_is_no_model_is_refused(damage: str, model: Path) -> None:
     if damage == "no folder":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mmx.checkpoint.content import Content
 from mmx.errors import CheckpointError, RecipeError
 from mmx.runs.find import find_unfinished
 from mmx.runs.folder import create, open_run
@@ -203,7 +204,7 @@ def test_metrics_and_ledger_are_cut_back_together(tmp_path: Path) -> None:
 
 def test_checkpoints_carry_the_recipes_sha256(tmp_path: Path) -> None:
     run = make(tmp_path)
-    run.store(2, True).write(1, {"state.json": b"{}"})
+    run.store(2, True).write(1, {"state.json": Content.of(b"{}")})
     loaded = run.store(2, True).latest(pytest.fail)
     assert loaded is not None and loaded.manifest.recipe == hashlib.sha256(b"seed = 1\n").hexdigest()
 

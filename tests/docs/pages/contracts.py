@@ -27,6 +27,7 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
             "mmx.learn.model:Model",
         ),
     ),
+    "Tensors of an engine": ("mmx.parts.lazy:LazyTensor",),
     "What a part is built with": (
         *("mmx.parts.sizes:Sizes", "mmx.parts.transform:Preprocess", "mmx.parts.schedule:Span"),
     ),
@@ -54,9 +55,13 @@ FUNCTIONS: Final = (
     *("mmx.models.files:read_json", "mmx.models.files:glance", "mmx.models.files:read_tensors"),
     *("mmx.models.files:write_model", "mmx.models.files:plain_file"),
     *("mmx.parts.gradient:constant", "mmx.parts.precision:to_fp32", "mmx.parts.precision:full_precision"),
+    "mmx.parts.lazy:gathered",
 )
 """Functions of the core that a part may call."""
-ALIASES: Final = ("mmx.parts.encoder:Mode", "mmx.learn.global_batch:FeatureKind", "mmx.cli.words:Json")
+ALIASES: Final = (
+    *("mmx.parts.encoder:Mode", "mmx.learn.global_batch:FeatureKind", "mmx.cli.words:Json"),
+    "mmx.parts.lazy:Tensors",
+)
 
 
 def hooks_page() -> str:

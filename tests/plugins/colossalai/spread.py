@@ -17,6 +17,7 @@ from mmx.learn.teacher import Teacher
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.engine import Engine
 from mmx.parts.group import Group, SoloGroup
+from mmx.parts.lazy import gathered
 from mmx.parts.optimizer import Optimizer
 from mmx.parts.sizes import Sizes
 from mmx.parts.transform import Preprocess
@@ -139,7 +140,7 @@ def train(case: Case, options: Mapping[str, Any] | None = None) -> Outcome | Non
         norms.append(engine.clip(case.clip))
         engine.step()
         objective.after_step(rows)
-    weights, (state, _) = engine.weights(), engine.state()
+    weights, state = gathered(engine.weights()), gathered(engine.state()[0])
     shown = embeddings(objective) if case.system == "clip" else {}
     found = Outcome(losses, norms, gradients, arrays(weights), arrays(state), shown) if engine.main else None
     del engine, objective, optimizer

@@ -28,6 +28,7 @@ LAYOUTS: dict[str, tuple[dict[str, Any], Case]] = {
     "sp2": ({"tensor": 2, "sequence": "split_gather"}, Case("clip", tower=PATCHES)),
     "sp2, accumulated": ({"tensor": 2, "sequence": "split_gather"}, Case("clip", 2)),
     "pp2": ({"pipeline": 2}, Case("clip", 4, tower=PATCHES)),
+    "tp2, frozen image tower": ({"tensor": 2}, Case("clip", 2, tower=(("train", "frozen"),))),
     "pp2, frozen image tower": ({"pipeline": 2}, Case("clip", 4, tower=(("train", "frozen"),))),
     "a ResNet, dp2": ({}, Case("clip", tower=(("resnet", True),))),
     "tp2 x dp2": ({"tensor": 2}, Case("clip")),

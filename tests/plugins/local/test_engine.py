@@ -11,6 +11,7 @@ from mmx.errors import RecipeError
 from mmx.learn.groups import parameter_groups
 from mmx.learn.objective import MicroBatchTerm, Objective
 from mmx.parts.group import SoloGroup
+from mmx.parts.lazy import gathered
 from mmx.runs.ledger import read
 from mmx_local.config import LocalConfig
 from mmx_local.engine import LocalEngine
@@ -86,7 +87,8 @@ def test_a_restored_engine_takes_the_same_next_step() -> None:
     one.clip(None)
     one.step()
     second.load_state_dict(first.state_dict())
-    other.load(*one.state())
+    tensors, values = one.state()
+    other.load(gathered(tensors), values)
     for each, objective in ((one, first), (other, second)):
         each.backward(batch_for(objective, 1), 1)
         each.clip(None)

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from mmx.checkpoint import manifest
 from mmx.checkpoint import store as checkpoint
+from mmx.checkpoint.content import Content
 from mmx.checkpoint.manifest import Manifest, Record
 from mmx.data.order import Asked, Order
 
@@ -48,8 +49,16 @@ def _draw_globally() -> None:
     DataLoader.__init__ = careless
 
 
-def _in_place(self: checkpoint.Store, step: int, files: Mapping[str, bytes], score: float | None = None) -> Path:
-    records = {name: Record.of(data) for name, data in files.items()}
+def _in_place(
+    self: checkpoint.Store,
+    step: int,
+    files: Mapping[str, Content],
+    score: float | None = None,
+    frozen: Mapping[str, Content] | None = None,
+) -> Path:
+    assert not frozen, "the toy trains all that it has"
+    whole = {name: b"".join(content.pieces()) for name, content in files.items()}
+    records = {name: Record.of(data) for name, data in whole.items()}
     described = Manifest(format=1, mmx="", step=step, score=score, recipe="", files=records)
     for old in self.folder.glob("step-*"):
         shutil.rmtree(old)
@@ -57,7 +66,7 @@ def _in_place(self: checkpoint.Store, step: int, files: Mapping[str, bytes], sco
     folder.mkdir(parents=True)
     seen = self.folder / f".tmp-{uuid.uuid4().hex}"  # made only to be seen: so the proof knows that one is written
     seen.mkdir()
-    for name, data in files.items():
+    for name, data in whole.items():
         time.sleep(0.02)  # as with larger weights
         (folder / name).write_bytes(data)
     seen.rmdir()

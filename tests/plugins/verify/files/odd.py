@@ -13,6 +13,7 @@ from mmx.errors import RecipeError
 from mmx.learn.objective import Objective
 from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
+from mmx.parts.lazy import Tensors
 from mmx.plugin.hookspecs import hookimpl
 from mmx.plugin.registry import Registrar
 from mmx_local.config import LocalConfig
@@ -68,7 +69,7 @@ class Odd(Engine):
         return self._local.step()
 
     @override
-    def weights(self) -> dict[str, Tensor]:
+    def weights(self) -> Tensors:
         return self._local.weights()
 
     @override
@@ -77,7 +78,7 @@ class Odd(Engine):
         return dict(list(found.items())[1:]) if self._how == "drops" else found
 
     @override
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
         return self._local.state()
 
     @override
