@@ -25,6 +25,10 @@ class MissingPackageError(RecipeError):
     """A part needs a package that is not installed; the message has the command that installs it."""
 
 
+class NotOfferedError(RecipeError, NotImplementedError):
+    """A part is asked for what parts of its kind may offer, and it does not."""
+
+
 class PluginError(MmxError):
     """A plugin does not import, clashes with another, or breaks its contract. Exit code 3."""
 

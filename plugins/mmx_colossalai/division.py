@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, cast, final
+from typing import Any, Final, cast, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmx.errors import RecipeError
 from mmx.learn.objective import Objective
@@ -22,6 +22,8 @@ from mmx_colossalai.shards import Known, Shards
 from mmx_colossalai.stages import EVERY, lay_out, stage_of, sync_every
 from mmx_colossalai.tokens import MeshTokenSplit
 from mmx_colossalai.update import Update, apart
+
+_IDLE: Final = "idle"
 
 
 @final
@@ -42,7 +44,10 @@ class Division:
         self._objective, self._mesh, self._zero, self._sequence = objective, mesh, zero, sequence
         self._cast = torch.bfloat16 if precision == "bf16" else None
         # The whole tensors, until masters have their values; those that do not train stay, as they were.
-        self._start = {name: value.detach() for name, value in objective.state_dict(keep_vars=True).items()}
+        # A tensor with two names, such as a head that is tied to its table, is divided once, by its first name.
+        named, first = objective.state_dict(keep_vars=True), dict[int, str]()
+        self._same = {name: first.setdefault(id(value), name) for name, value in named.items()}
+        self._start = {name: value.detach() for name, value in named.items() if self._same[name] == name}
         self._trained = {name for name, p in objective.named_parameters() if p.requires_grad}
         self._cut = slices(objective)
         last = mesh.stages - 1
@@ -78,8 +83,11 @@ class Division:
                 "stages hold different ones; the nearest layouts: pipeline = 1, or zero = 0"
             )
         exact = apart(optimizer, torch.bfloat16) if self._zero else None
+        # DDP prints a warning in a step whose losses reach everything: here is one parameter that none ever does.
+        objective.register_parameter(_IDLE, nn.Parameter(torch.zeros((), device=mesh.device)))
         with quiet(Warning):
             self.wrapped, wrapped, *_ = booster.boost(objective, optimizer)
+        delattr(objective, _IDLE)
         if mesh.data_size == 1 and self.wrapped.use_ddp:  # nobody to average with, and no waiting for every gradient
             self.wrapped.module, self.wrapped.use_ddp = self.wrapped.module.module, False
         self.update = Update(wrapped, exact, objective, mesh)
@@ -109,11 +117,14 @@ class Division:
             sync_every(self._objective, self._mesh)
 
     def weights(self) -> dict[str, LazyTensor]:
-        """Return the whole tensors of the objective, to be put together by all processes: trained ones in full precision."""
+        """Return the whole tensors of the objective, to be put together by all processes: trained ones in full precision.
+
+        Names that share a tensor have it each.
+        """
         held = self._held()
         return {
-            name: self._lazy(name, partial(self._weight, name, held.get(name)), known.dtype)
-            for name, known in self.shards.known.items()
+            name: self._lazy(one, partial(self._weight, one, held.get(one)), self.shards.known[one].dtype)
+            for name, one in self._same.items()
         }
 
     def _weight(self, name: str, held: Tensor | None) -> Tensor | None:

@@ -136,6 +136,10 @@ class ColossalEngine(Engine):
         return self._division.gradients()
 
     @override
+    def reached(self) -> set[str]:
+        return {slot.name for slot, _ in self._division.update.gradients()}
+
+    @override
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         return _in_company(self._division.optimizer_state(self.everyone)), {"optimizer": self._division.update.name}
 
@@ -239,6 +243,6 @@ def _booster(config: ColossalConfig, precision: str, zero: int, device: torch.de
             max_norm=0.0,
             overlap_communication=device.type == "cuda",
             broadcast_buffers=False,
-            find_unused_parameters=False,
+            find_unused_parameters=True,  # what no loss of a step reaches has no gradient, and does not move
         )
         return Booster(plugin=plugin)

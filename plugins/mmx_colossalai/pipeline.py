@@ -6,6 +6,8 @@ A pipeline's own loss is a mean over micro-batches, whose negatives would be tho
 backward, and the last stage's scalar is the sum of features times their gradients, plus the item losses' part.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import MethodType
 from typing import Any, cast, final
 
@@ -19,6 +21,7 @@ from mmx.parts.batch import Batch, Encoded
 from mmx.parts.loss import BatchLoss, Loss
 from mmx.parts.sharding import Staged
 from mmx_colossalai.mesh import Mesh
+from mmx_colossalai.stages import BY_ITSELF
 from mmx_colossalai.update import Update
 
 
@@ -51,7 +54,8 @@ class Pipeline:
         own: Any = ()
         if compares and self._mesh.last:
             pieces = [self._features[index] for index in range(micro_batches)]
-            cotangents, own = objective.compare(joined(pieces), batch)
+            with _by_itself():
+                cotangents, own = objective.compare(joined(pieces), batch, micro_batches)
             shares = split(cotangents, pieces)
         self._shares = [
             MicroBatchTerm(counts, share, own if index == micro_batches - 1 else ())
@@ -84,7 +88,8 @@ class Pipeline:
             return {".".join(view): found for view, found in passed.items()}
         given = {view: cast(Encoded, found) for view, found in passed.items()}
         share = None if self._shares is None else self._shares[index]
-        found = self._whole(batch, share, given)
+        with _by_itself():
+            found = self._whole(batch, share, given)
         if share is None:
             self._features[index] = cast(Features, found)
             return {}
@@ -129,3 +134,12 @@ class Pipeline:
             values[place] = objective.parts[name]
         torch.distributed.broadcast(values, src=mesh.of_stage(mesh.stages - 1), group=mesh.pipeline)
         objective.parts = dict(zip(names, values, strict=True))
+
+
+@contextmanager
+def _by_itself() -> Generator[None]:
+    before = BY_ITSELF.set(True)
+    try:
+        yield
+    finally:
+        BY_ITSELF.reset(before)

@@ -8,7 +8,8 @@ from torch import nn
 
 from mmx.errors import RecipeError
 from mmx.learn.objective import Objective
-from mmx.parts.loss import Loss
+from mmx.parts.fusion import Fusion
+from mmx.parts.loss import BatchLoss, Loss
 from mmx.parts.sharding import Stack, Staged, cut_of
 from mmx.wording import counted
 from mmx_colossalai.stages import TOWERS
@@ -29,14 +30,16 @@ def refuse(objective: Objective, tensor: int, pipeline: int, sequence: bool) -> 
 
 
 def refuse_cut(objective: Objective, tensor: int) -> None:
-    """Check that both towers can be cut.
+    """Check that both towers can be cut, and what says so in the fusion too.
 
     Raises:
         RecipeError: why not, and the nearest number of processes.
     """
-    for name in TOWERS:
+    for name in (*TOWERS, "fusion"):
         tower: nn.Module = getattr(objective.model, name)
         counts = list(_counts(tower))
+        if not counts and name == "fusion":  # each process has all of it
+            continue
         if not counts:
             raise RecipeError(
                 f"parallel.tensor = {tensor}: the {name} ({type(tower).__name__}) has no block that says how it is cut, "
@@ -69,7 +72,7 @@ def refuse_split(objective: Objective) -> None:
     Raises:
         RecipeError: a layer that is cut stands outside of a stack, where nothing divides tokens.
     """
-    for name in TOWERS:
+    for name in (*TOWERS, "fusion"):
         tower: nn.Module = getattr(objective.model, name)
         inside = {part for stack in tower.modules() if isinstance(stack, Stack) for part in stack.modules()}
         outside = [path for path, module in tower.named_modules() if cut_of(module) and module not in inside]
@@ -100,8 +103,23 @@ def refuse_stages(objective: Objective, stages: int) -> None:
                 f"the nearest layout: parallel.pipeline = {len(tower.layers)}"
             )
     for name, loss in objective.losses.items():
+        if _reads_again(cast(Loss, loss), objective.model.fusion):
+            raise RecipeError(
+                f"losses.{name} joins images and texts by the fusion {type(objective.model.fusion).__name__}, which has the "
+                "text encoder read once more, and that stands on stages which are busy then: set parallel.pipeline = 1, "
+                "or use a fusion with `fuse`, which takes what the towers made already (docs/parallel-towers.md)"
+            )
         if cast(Loss, loss).teachers:
             raise RecipeError(
                 f"losses.{name} learns from a teacher, whose passes are not laid out over stages: "
                 "set parallel.pipeline = 1"
             )
+
+
+def _reads_again(loss: Loss, fusion: Fusion) -> bool:
+    """Say whether a loss needs the text tower again: one that sees pairs does, where the fusion joins in no other way."""
+    if isinstance(loss, BatchLoss):
+        joins = any(pull.kind == "words" for pull in loss.features())
+    else:
+        joins = bool(loss.image_views) and bool(loss.text_views)
+    return joins and fusion.offers("join") and not fusion.offers("fuse")

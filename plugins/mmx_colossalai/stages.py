@@ -1,8 +1,9 @@
 """Pipeline stages: which blocks a process holds, and the towers' passes through all of them."""
 
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import MethodType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from mmx_colossalai.mesh import Mesh
 TOWERS = ("image_encoder", "text_encoder")
 EVERY = None
 """Of a tensor that each stage holds. The last stage's counts: it computes the losses."""
+BY_ITSELF: Final = ContextVar("by_itself", default=False)
+"""Whether the last stage computes losses now, while the others do something else and cannot run towers with it."""
 
 
 def models_of(objective: Objective) -> Iterator[tuple[str, Model]]:
@@ -74,6 +77,11 @@ class _Through:
     def __call__(self, tower: Staged[Any], view: Any, context: Encoded | None = None, mode: str = "text") -> Encoded:
         if context is not None or mode != "text":
             raise RecipeError(f"a text encoder on pipeline stages reads text alone, not mode '{mode}'")
+        if BY_ITSELF.get():
+            raise RecipeError(
+                f"a loss runs {type(tower).__name__} once more, which stands on pipeline stages that are busy: "
+                "use a fusion with `fuse`, which takes what the towers made already, or set parallel.pipeline = 1"
+            )
         mesh, route = self._mesh, tower.route(view)
         tokens: Tensor | None = None
         found: Encoded | None = None

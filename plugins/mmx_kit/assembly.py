@@ -176,8 +176,12 @@ def _read(part: TextEncoder, words: Words, image: Encoded) -> Tensors:
 
 def _fused(fusion: Fusion, inputs: Tensors, reader: TextEncoder) -> Tensors:
     image, text = _joined("image.", inputs), _joined("text.", inputs)
-    images, texts = fusion.embed_image(image, reader), fusion.embed_text(text)
-    found = {"image": images, "text": texts, "similarity": fusion.similarity(images, texts), "scale": fusion.scale()}
+    found: Tensors = {}
+    if fusion.offers("embed_image", "embed_text", "similarity"):
+        images, texts = fusion.embed_image(image, reader), fusion.embed_text(text)
+        found = {"image": images, "text": texts, "similarity": fusion.similarity(images, texts)}
+    if fusion.offers("scale"):
+        found["scale"] = fusion.scale()
     if not joins(fusion):
         return found
     joint = fusion.join(image, Words(inputs["ids"], inputs["mask"]), reader, "fuse")
@@ -187,9 +191,9 @@ def _fused(fusion: Fusion, inputs: Tensors, reader: TextEncoder) -> Tensors:
 
 def _heads(fusion: Fusion, joint: Joint) -> Tensors:
     found: Tensors = {}
-    if type(fusion).match is not Fusion.match:
+    if fusion.offers("match"):
         found["match"] = fusion.match(joint.pooled)
-    if type(fusion).words is not Fusion.words and joint.text is not None:
+    if fusion.offers("words") and joint.text is not None:
         found["words"] = fusion.words(joint.text)
     return found
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmx.config import EncoderConfig
 from mmx.errors import RecipeError
 from mmx.parts.batch import Encoded
-from mmx.parts.fusion import Fusion
+from mmx.parts.fusion import Ability, Fusion
 from mmx_kit.assembly import Assembly, Tensors, assemble
 from mmx_kit.case import Case
 from mmx_kit.check import DETERMINISM, BrokenError, Check, NotApplicableError
@@ -20,7 +20,18 @@ KINDS: Final = ("fusion",)
 MOST: Final = 1000.0
 """The largest factor on cosines that ``clamp`` may leave: above it fp32 logits of like pairs round alike."""
 _FAR: Final = 50.0
+_SPACE: Final[tuple[Ability, ...]] = ("embed_image", "embed_text", "similarity")
 _ROUNDING: Final = 1e-5
+
+
+def _offering(part: Fusion, *abilities: Ability) -> None:
+    """Go on only where the fusion offers this.
+
+    Raises:
+        NotApplicableError: it does not.
+    """
+    if not part.offers(*abilities):
+        raise NotApplicableError(f"it does not offer {' and '.join(abilities)}")
 
 
 def fusion_of(made: Assembly) -> Fusion:
@@ -31,6 +42,7 @@ def fusion_of(made: Assembly) -> Fusion:
 def shapes(case: Case) -> None:
     """Check embeddings, similarity, scale and joint representation, in fp32 and in fp64."""
     made = assemble(case, stirred=False)
+    _offering(fusion_of(made), *_SPACE)
     width = cast(object, getattr(made.part, "width", None))
     if not isinstance(width, int) or width < 1:
         raise BrokenError(f"`width` is {width!r}; expected the shared width, an integer")
@@ -41,7 +53,8 @@ def shapes(case: Case) -> None:
         queries = found["image"].shape[1:-1] if isinstance(found["image"], Tensor) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
         _expect(found, "image", dtype, (ROWS, *queries[:1], width))
         _expect(found, "similarity", dtype, (ROWS, ROWS))
-        _expect(found, "scale", dtype, ())
+        if "scale" in found:
+            _expect(found, "scale", dtype, ())
         for name, heads in (("match", (ROWS, 2)), ("words", (ROWS, SIZES.context, SIZES.vocabulary))):
             if name in found:
                 _expect(found, name, dtype, heads)
@@ -68,6 +81,7 @@ def _expect(found: Tensors, name: str, dtype: torch.dtype, size: tuple[int, ...]
 def cosine(case: Case) -> None:
     """Check that embeddings have length 1, and that ``similarity[i, j]`` is the cosine of image i and text j."""
     made = assemble(case)
+    _offering(fusion_of(made), *_SPACE)
     with torch.no_grad():
         found = made.outputs(made.batch())
     for name in ("image", "text"):
@@ -86,6 +100,7 @@ def cosine(case: Case) -> None:
 def scale(case: Case) -> None:
     """Check that the scale is positive, and stays bounded after ``clamp`` however far its parameters are pushed."""
     part = fusion_of(assemble(case, stirred=False))
+    _offering(part, "scale")
     before = {name: value.clone() for name, value in part.state_dict().items()}
     with torch.no_grad():
         part.clamp()
@@ -141,6 +156,7 @@ def unlike_widths(case: Case) -> None:
             part = cast(Fusion, case.build(sizes))
         except RecipeError as error:
             raise NotApplicableError(f"it refuses towers of {image_width} and {text_width} features: {error}") from None
+        _offering(part, *_SPACE)
         image = Encoded(torch.randn(ROWS, image_width), torch.randn(ROWS, 5, image_width))
         text = Encoded(torch.randn(ROWS, text_width), torch.randn(ROWS, SIZES.context, text_width))
         lent = PartnerTexts(EncoderConfig(name="partner"), SIZES)
@@ -169,9 +185,11 @@ def rows(case: Case) -> None:
         few = made.run({name: value[2:4] for name, value in inputs.items()}, batch)
     single = [name for name in whole if name not in ("scale", "similarity")]
     same("with rows in another order", {k: turned[k] for k in single}, {k: whole[k][order] for k in single}, _ROUNDING)
+    same("of two rows alone", {k: few[k] for k in single}, {k: whole[k][2:4] for k in single}, _ROUNDING)
+    if "similarity" not in whole:
+        return
     expected = {"similarity": whole["similarity"][order][:, order]}
     same("with rows in another order", {"similarity": turned["similarity"]}, expected, _ROUNDING)
-    same("of two rows alone", {k: few[k] for k in single}, {k: whole[k][2:4] for k in single}, _ROUNDING)
     expected = {"similarity": whole["similarity"][2:4, 2:4]}
     same("of two rows alone", {"similarity": few["similarity"]}, expected, _ROUNDING)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mmx.parts.batch import Batch, Pixels, Words
-from mmx.parts.loss import BatchLoss, Loss
+from mmx.parts.loss import BatchLoss, ItemLoss, Loss
 from mmx.parts.sizes import Sizes
 from mmx_kit.partners import ROWS, SIZES
 
@@ -52,7 +52,10 @@ def batch_for(losses: Loss | Iterable[Loss], sizes: Sizes = SIZES, rows: int = R
     images = sorted({view for loss in every for view in loss.image_views})
     texts = sorted({view for loss in every for view in loss.text_views})
     features = {pull for loss in every if isinstance(loss, BatchLoss) for pull in loss.features()}
-    facts = sorted({pull.view for pull in features if pull.kind == "fact"})
+    facts = sorted(
+        {pull.view for pull in features if pull.kind == "fact"}
+        | {name for loss in every if isinstance(loss, ItemLoss) for name in loss.facts}
+    )
     return Batch(
         images={name: example_pixels(rows, _seed(step, name), sizes) for name in images},
         texts={name: example_words(rows, _seed(step, name), sizes) for name in texts},

@@ -37,7 +37,7 @@ class Replicated:
 
     def __init__(self, objective: Objective, group: dist.ProcessGroup | None = None) -> None:
         self.objective = objective
-        self.wrapped = DistributedDataParallel(objective, process_group=group)
+        self.wrapped = DistributedDataParallel(objective, process_group=group, find_unused_parameters=True)
 
     def features(self, batch: Batch) -> Features:
         """Run without gradient, past the wrapper."""

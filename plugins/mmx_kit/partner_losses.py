@@ -91,4 +91,4 @@ def _joint(outputs: Outputs) -> Joint | None:
 
 def joins(fusion: Fusion) -> bool:
     """Say whether a fusion makes joint representations."""
-    return type(fusion).join is not Fusion.join
+    return fusion.offers("join")

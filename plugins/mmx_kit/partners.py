@@ -184,4 +184,5 @@ def widths(image: ImageEncoder, text: TextEncoder) -> Sizes:
 def sizes_of(model: Model) -> Sizes:
     """Return the sizes that a loss is built with."""
     known = widths(model.image_encoder, model.text_encoder)
-    return replace(known, embed=model.fusion.width, steps=SPAN.steps, epoch_steps=SPAN.epoch_steps)
+    steps = {"steps": SPAN.steps, "epoch_steps": SPAN.epoch_steps}
+    return replace(known, embed=model.fusion.width, joint=model.fusion.joint_width, **steps)

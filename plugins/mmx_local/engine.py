@@ -52,6 +52,7 @@ class LocalEngine(Engine):
     @override
     def prepare(self, objective: Objective, optimizer: torch.optim.Optimizer) -> None:
         self._objective, self._optimizer = objective, optimizer
+        objective.computing = self._autocast
         if self._compile:
             objective.model.image_encoder.compile()
             objective.model.text_encoder.compile()
@@ -94,6 +95,10 @@ class LocalEngine(Engine):
         scale = self._scaler.get_scale() if self.scaled else 1.0
         named = self._objective.named_parameters()
         return {name: p.grad / scale for name, p in named if p.grad is not None}
+
+    @override
+    def reached(self) -> set[str]:
+        return {name for name, p in self._objective.named_parameters() if p.grad is not None}
 
     @override
     def state(self) -> tuple[Tensors, dict[str, Any]]:

@@ -18,22 +18,31 @@ MOST: Final = 6
 
 
 def training_charts(story: Story) -> list[Chart]:
-    """Return the charts of the steps: loss, learning rate, temperature, speed, waiting."""
+    """Return the charts of the steps: loss, learning rate, temperature, what was reported, speed, waiting."""
     scale = story.last("scale")
     note = f"temperature is 1 / logit scale; the logit scale ended at {scale:.2f}" if scale else ""
     return [
         Chart("Loss", _losses(story), decimal, zero=False, note="light: each step; dark: smoothed"),
         Chart("Learning rate", [_plain(story, "lr")], lambda value: f"{value:.3g}"),
-        Chart(
-            "Temperature",
-            [_plain(story, "scale", lambda scale: 1 / scale if scale else math.nan)],
-            decimal,
-            False,
-            note,
+        *(
+            [Chart("Temperature", [_plain(story, "scale", _temperature)], decimal, False, note)]
+            if scale is not None
+            else []
         ),
+        *(Chart(name.removeprefix("numbers."), [_smooth(story, name)], decimal, False) for name in _reported(story)),
         Chart("Images per second", [_smooth(story, "images_per_second")], lambda value: f"{value:,.0f}"),
         Chart("Time spent waiting for data", [_smooth(story, "waited")], lambda value: f"{100 * value:.3g} %"),
     ]
+
+
+def _temperature(scale: float) -> float:
+    return 1 / scale if scale else math.nan
+
+
+def _reported(story: Story) -> list[str]:
+    """Return the names of what losses and the fusion reported; the scale has its own chart."""
+    named = {name for point in (*story.steps[:1], *story.steps[-1:]) for name in point if name.startswith("numbers.")}
+    return sorted(named - {"numbers.scale"})
 
 
 def _points(story: Story, name: str) -> Points:

@@ -47,7 +47,7 @@ class Story:
     """Samples that were trained on and skipped, by source."""
     environment: Record = field(default_factory=dict[str, object])
     steps: list[Mapping[str, float]] = field(default_factory=list[Mapping[str, float]])
-    """Every number of a step by its name; the losses as ``parts.NAME``."""
+    """Every number of a step by its name; the losses as ``parts.NAME``, what was reported as ``numbers.NAME``."""
     evaluations: list[Evaluation] = field(default_factory=list[Evaluation])
     results: dict[str, tuple[int, Result]] = field(default_factory=dict[str, tuple[int, Result]])
     """The last full result of each evaluator that could be read, with its step."""
@@ -155,7 +155,8 @@ def _read_metrics(story: Story) -> None:
 
 
 def _point(record: Record) -> Mapping[str, float]:
-    named = {**record, **{f"parts.{name}": value for name, value in table(record, "parts").items()}}
+    inside = {f"{key}.{name}": value for key in ("parts", "numbers") for name, value in table(record, key).items()}
+    named = {**record, **inside}
     numbers = {name: float(value) for name, value in named.items() if isinstance(value, int | float)}
     return numbers if "step" in numbers else {}
 

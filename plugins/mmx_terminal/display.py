@@ -72,10 +72,11 @@ class Lines(Display):
         """Return the line for a step; the loss in brackets is the mean since the last line."""
         mean = sum(self.losses) / len(self.losses)
         skipped = f" skipped {step.skipped}" if step.skipped else ""
+        scale = "" if step.scale is None else f"Logit Scale: {step.scale:.2f} "
         return (
             f"step {step.step}/{self.run.steps} ({step.step / max(1, self.run.steps):.0%}) epoch {step.epoch:.2f} "
             f"Loss: {step.loss:.4f} ({mean:.4f}) {step.images_per_second:.0f}/s LR: {step.lr:.6f} "
-            f"Logit Scale: {step.scale:.2f} {waiting(step)} left {clock(step.left)}{skipped}"
+            f"{scale}{waiting(step)} left {clock(step.left)}{skipped}"
         )
 
     def close(self) -> None:

@@ -87,7 +87,7 @@ def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, task: Task) -> O
     objective = build.objective_of(recipe, plugins.registries, model, sizes, engine.group).to(engine.device).train()
     if task.double:
         objective.double()  # before the optimizer is made and the engine wraps it; gradients and states follow
-    build.divide_norms(objective, engine.group, task.micro_batches)
+    build.divide_norms(objective, engine.group, task.micro_batches, recipe.data.batch)
     parameters, _ = build.parameters_of(model)
     optim = recipe.optim
     optimizer = build.optimizer_of(recipe, plugins.registries, objective)

@@ -133,9 +133,9 @@ def step_values(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a step's numbers under the names that W&B groups into panels."""
     parts = cast(Mapping[str, float], row.get("parts", {}))
     sources = cast(Mapping[str, Mapping[str, int]], row.get("sources", {}))
-    numbers = {
-        f"train/{name}": value for name, value in row.items() if name not in ("kind", "step", "parts", "sources")
-    }
+    reported = cast(Mapping[str, float], row.get("numbers", {}))
+    tables = ("kind", "step", "parts", "sources", "numbers")
+    numbers = {f"train/{name}": value for name, value in {**reported, **row}.items() if name not in tables}
     counts = {f"data/{name}/{what}": count for name, source in sources.items() for what, count in source.items()}
     return {"step": row["step"], **numbers, **{f"loss/{name}": value for name, value in parts.items()}, **counts}
 

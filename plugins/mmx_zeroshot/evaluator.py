@@ -32,6 +32,8 @@ class ZeroShot(Evaluator):
     classes: the first is the headline; every further one is also ranked among its own names alone.
     """
 
+    needs = ("embed_image", "embed_text", "similarity")
+
     def __init__(self, config: ZeroShotConfig, dataset: Dataset | None) -> None:
         if dataset is None:
             raise RecipeError(

@@ -1,7 +1,7 @@
 """Running evaluators and keeping what they found."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import torch
@@ -12,8 +12,9 @@ from mmx.evaluate.results import write_result
 from mmx.learn.objective import Objective
 from mmx.learn.rng import RandomState
 from mmx.learn.teacher import Teacher
-from mmx.parts.evaluator import EvalModel, Evaluator, Result
+from mmx.parts.evaluator import EvalModel, Evaluator, Number, Result
 from mmx.parts.group import Group
+from mmx.parts.report import Numbers, means
 from mmx.runs.layout import RunFolder
 from mmx.runs.lines import JsonLines
 from mmx.train import build
@@ -39,10 +40,19 @@ def measure(evaluators: Mapping[str, Evaluator], subject: EvalModel) -> dict[str
     state, training = RandomState.capture(device), subject.model.training
     subject.model.eval()
     try:
-        return {name: evaluator.evaluate(subject) for name, evaluator in evaluators.items()}
+        return {name: _measured(evaluator, subject) for name, evaluator in evaluators.items()}
     finally:
         subject.model.train(training)
         state.restore(device)
+
+
+def _measured(evaluator: Evaluator, subject: EvalModel) -> Result:
+    """Run an evaluator; what is reported meanwhile is among its numbers, where it has none of that name."""
+    told = Numbers()
+    with told.listening():
+        result = evaluator.evaluate(subject)
+    reported = {name: Number(value, help="reported") for name, value in means([told.totals()]).items()}
+    return replace(result, numbers={**reported, **result.numbers}) if reported else result
 
 
 def keep(results: Mapping[str, Result], folder: RunFolder, step: int, metrics: JsonLines) -> None:

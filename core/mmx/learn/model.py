@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from mmx.parts.batch import Encoded, Pixels, Words
-from mmx.parts.encoder import ImageEncoder, TextEncoder
+from mmx.parts.batch import Encoded, Joint, Pixels, Words
+from mmx.parts.encoder import ImageEncoder, Mode, TextEncoder
 from mmx.parts.fusion import Fusion
 from mmx.parts.transform import Preprocess
 
@@ -18,8 +18,15 @@ from mmx.parts.transform import Preprocess
 class Model(nn.Module):
     """An image encoder, a text encoder and a fusion strategy. ``encode_image`` needs no text."""
 
+    image_encoder: ImageEncoder
+    """The image tower; it takes normalised pixels (:meth:`normalise`)."""
+    text_encoder: TextEncoder
+    """The text tower: the ``reader`` of the fusion's methods."""
+    fusion: Fusion
+    """What brings both together, with its heads, scale and bias."""
     mean: Tensor
     std: Tensor
+    """Of pixels from 0 to 255, ``1 3 1 1``."""
 
     def __init__(
         self, image_encoder: ImageEncoder, text_encoder: TextEncoder, fusion: Fusion, preprocess: Preprocess
@@ -58,6 +65,19 @@ class Model(nn.Module):
     def encode_text(self, words: Words) -> Encoded:
         """Encode ids ``b t`` to pooled ``b w`` and tokens ``b t w``."""
         return self.text_encoder(words)
+
+    def join(self, image: Encoded, words: Words, mode: Mode = "fuse", text: Encoded | None = None) -> Joint:
+        """Return the joint representation of each image with the text of the same row.
+
+        Args:
+            image: what the image tower made of it.
+            words: the text.
+            mode: how it is read.
+            text: what the text tower made of the words alone, which a fusion with ``fuse`` takes; read here if not given.
+        """
+        if mode == "fuse" and self.fusion.offers("fuse"):
+            return self.fusion.fuse(image, self.encode_text(words) if text is None else text)
+        return self.fusion.join(image, words, self.text_encoder, mode)
 
     def embed_image(self, view: Pixels) -> Float[Tensor, "b *q d"]:
         """Return unit-length image embeddings."""

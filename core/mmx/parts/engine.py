@@ -75,6 +75,10 @@ class Engine(ABC):
     def gradients(self) -> dict[str, Tensor]:
         """Return the whole gradients by the parameters' names, before ``clip``; other processes get none."""
 
+    def reached(self) -> set[str]:
+        """Return the names of parameters that have a gradient in this process, before ``clip``; others will not move."""
+        return set(self.gradients())
+
     @abstractmethod
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Return what the engine adds to a checkpoint (optimizer, scaler): whole tensors by name, and plain values.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mmx.learn.model import Model
+    from mmx.parts.fusion import Ability
     from mmx.parts.group import Group
     from mmx.parts.tokenizer import Tokenizer
     from mmx.parts.transform import Preprocess
@@ -100,6 +101,9 @@ class EvalModel:
 
 class Evaluator(ABC):
     """Measures a model and leaves it unchanged. Built as ``Class(config, dataset)``; dataset is its own, or None."""
+
+    needs: ClassVar[tuple[Ability, ...]] = ()
+    """Methods of the fusion that it calls. A model whose fusion does not offer them is refused before the first step."""
 
     @abstractmethod
     def evaluate(self, subject: EvalModel) -> Result:

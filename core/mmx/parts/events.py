@@ -52,8 +52,8 @@ class Step:
     parts: Mapping[str, float]
     """Each loss by its name in the recipe, before its weight."""
     lr: float
-    scale: float
-    """The factor on similarities, 1 / temperature."""
+    scale: float | None
+    """The factor on similarities, 1 / temperature, one of ``numbers``; None if the model has none."""
     gradient_norm: float
     images_per_second: float
     """Over the last steps, evaluation and checkpoints excluded."""
@@ -69,6 +69,8 @@ class Step:
     """Samples since the last record, by the name of their source; ``train`` where there is one."""
     slowest: str = ""
     """What reading them took longest for on the first process: read, decode, images, texts or collate."""
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What losses and the fusion reported of this step, by name: means over its rows (``mmx.parts.report``)."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ class Loss(nn.Module, ABC):
     image_views: tuple[str, ...] = ()
     text_views: tuple[str, ...] = ()
     """Views the loss reads. On a batch that lacks one of them the loss is skipped."""
+    facts: tuple[str, ...] = ()
+    """Facts of each row that it reads, by ``outputs.fact(name)`` or in ``count``; a batch loss pulls its own."""
     teachers: tuple[str, ...] = ()
     """Names of the teachers it reads."""
 
@@ -68,8 +70,13 @@ class BatchLoss(Loss):
 class ItemLoss(Loss):
     """A mean over items (rows, masked words), such as masked language modelling.
 
-    The loss is the sum over all items of all ranks and micro-batches, divided by their count.
+    The loss is the sum over all items of all ranks and micro-batches, divided by their count. It sees the rows of one
+    micro-batch: what it draws among all of them would be another loss with every layout, so that it may draw only among
+    ``block`` rows. A batch loss draws among the rows of all ranks (``GlobalBatch.pairs``).
     """
+
+    block: int | None = None
+    """Consecutive rows among which it re-pairs images and texts (``Outputs.pairs``), which micro-batches are multiples of."""
 
     @abstractmethod
     def forward(self, outputs: "Outputs") -> Float[Tensor, " b"]:

@@ -17,9 +17,12 @@ class Sizes:
     end: int
     """Token ids of padding, start and end of text."""
     image_width: int = 0
+    """Of what the image tower returns; text towers know it, fusions and losses too."""
     text_width: int = 0
     embed: int = 0
-    """The shared width ``d``."""
+    """The shared width ``d``; 0 if the fusion has none."""
+    joint: int = 0
+    """Width of the fusion's joint representation; 0 if it has none."""
     steps: int = 0
     """Steps of the run, for what grows over it; losses are told, encoders and fusions are not."""
     epoch_steps: int = 0

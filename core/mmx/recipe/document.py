@@ -76,7 +76,10 @@ def read_document(path: Path, above: tuple[Path, ...] = ()) -> Document:
 
 
 def merge(under: Document, over: Document) -> Document:
-    """Put one document over another: tables key by key, anything else as a whole, and a part that changes as well."""
+    """Put one document over another: tables key by key, anything else as a whole, and a part that changes as well.
+
+    ``false`` over a table leaves it out, such as a loss that is not wanted.
+    """
     replaced: set[KeyPath] = set()
     values = _merge(under.values, over.values, (), replaced)
     kept = {path: origin for path, origin in under.origins.items() if not _within(path, replaced)}
@@ -104,7 +107,10 @@ def _merge(under: dict[str, Any], over: dict[str, Any], path: KeyPath, replaced:
     merged = {name: value for name, value in under.items() if (*path, name) not in stale}
     for name, value in over.items():
         known = merged.get(name)
-        if isinstance(known, dict) and isinstance(value, dict):
+        if isinstance(known, dict) and value is False:  # an inherited table that is left out
+            replaced.add((*path, name))
+            del merged[name]
+        elif isinstance(known, dict) and isinstance(value, dict):
             merged[name] = _merge(cast(dict[str, Any], known), cast(dict[str, Any], value), (*path, name), replaced)
         else:
             replaced.add((*path, name))

@@ -31,7 +31,7 @@ from mmx.train.findings import located
 from mmx.train.prepare import Prepared, new_folder
 from mmx.train.request import EvalRequest, RunResult
 from mmx.train.resume import goes_on, has_finished, nothing_left, refuse_fewer, rewind, store_of
-from mmx.train.session import Built, Session, build_run, freeze_unreached
+from mmx.train.session import Built, Session, build_run
 from mmx.train.sync import agree_on, on_main
 
 Say = Callable[[str], None]
@@ -94,7 +94,6 @@ def _built(engine: Engine, prepared: Prepared, say: Say) -> Built:
     _refuse_other_weights(built)
     if engine.processes > 1:
         say(engine.describe())
-        freeze_unreached(built, say)
     return built
 
 

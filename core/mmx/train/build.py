@@ -31,6 +31,7 @@ from mmx.parts.dataset import Dataset
 from mmx.parts.encoder import ImageEncoder, TextEncoder
 from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Evaluator
+from mmx.parts.fusion import Fusion
 from mmx.parts.group import Group, SoloGroup
 from mmx.parts.loss import Loss
 from mmx.parts.optimizer import Optimizer
@@ -103,7 +104,8 @@ def reading(recipe: ModelParts, registries: Registries) -> Reading:
 def model_of(recipe: ModelParts, registries: Registries, read: Reading) -> tuple[Model, Sizes]:
     """Build the model on torch's default device, with the sizes that losses need."""
     sizes = sizes_of(read)
-    image, text = image_encoder_of(recipe, registries, sizes), text_encoder_of(recipe, registries, sizes)
+    image = image_encoder_of(recipe, registries, sizes)
+    text = text_encoder_of(recipe, registries, replace(sizes, image_width=image.width))
     return joined(recipe, registries, read, image, text)
 
 
@@ -128,11 +130,11 @@ def joined(
 ) -> tuple[Model, Sizes]:
     """Join two towers into a model, and freeze what the recipe does not train."""
     sizes = replace(sizes_of(read), image_width=image.width, text_width=text.width)
-    fusion = part(registries, "fusion", recipe.fusion, sizes)
+    fusion = cast(Fusion, part(registries, "fusion", recipe.fusion, sizes))
     model = Model(image, text, fusion, read.preprocess)
     for name, config in (("image_encoder", recipe.image_encoder), ("text_encoder", recipe.text_encoder)):
         _freeze(model, getattr(model, name), config, name)
-    return model, replace(sizes, embed=fusion.width)
+    return model, replace(sizes, embed=fusion.width, joint=fusion.joint_width)
 
 
 def _freeze(model: Model, tower: Any, config: EncoderConfig, name: str) -> None:
@@ -199,15 +201,15 @@ def refuse_unequal(recipe: Recipe, engine: Engine) -> None:
         )
 
 
-def divide_norms(objective: Objective, group: Group, micro_batches: int) -> None:
+def divide_norms(objective: Objective, group: Group, micro_batches: int, batch: int) -> None:
     """Let BatchNorm see the rows of all ranks, where there are several.
 
     Raises:
-        RecipeError: it would have to see those of all micro-batches too, which it cannot.
+        RecipeError: it would have to see those of all micro-batches too, which it cannot; or a loss would.
     """
     if group.size > 1 and micro_batches == 1:
         group_batch_norms(objective, group)
-    why = inexact(objective, micro_batches)
+    why = inexact(objective, micro_batches, batch)
     if why is not None:
         raise RecipeError(f"train.micro_batches = {micro_batches}: {why}")
 
@@ -302,6 +304,21 @@ def evaluators_of(recipe: Measured, registries: Registries) -> dict[str, Evaluat
 def evaluator_of(config: EvaluatorConfig, registries: Registries, data: Dataset | None) -> Evaluator:
     """Build one evaluator on its dataset."""
     return cast(Evaluator, part(registries, "evaluator", config, data))
+
+
+def refuse_unmeasurable(evaluators: Mapping[str, Evaluator], model: Model) -> None:
+    """Check that the model offers what its evaluators measure.
+
+    Raises:
+        RecipeError: it does not.
+    """
+    for name, evaluator in evaluators.items():
+        lacking = [ability for ability in evaluator.needs if not model.fusion.offers(ability)]
+        if lacking:
+            raise RecipeError(
+                f"evaluators.{name} needs a model with {', '.join(f'`{ability}`' for ability in lacking)}, which the fusion "
+                f"{type(model.fusion).__name__} does not offer: take [evaluators.{name}] out, or use another fusion"
+            )
 
 
 def engine_of(recipe: Recipe, registries: Registries) -> Engine:

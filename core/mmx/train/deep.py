@@ -17,7 +17,7 @@ from mmx.learn.objective import MicroBatchTerm, Objective
 from mmx.parts.batch import Batch
 from mmx.parts.dataset import BadSampleError, Dataset
 from mmx.parts.group import SoloGroup
-from mmx.parts.loss import BatchLoss, Loss
+from mmx.parts.loss import Loss
 from mmx.parts.sizes import Sizes
 from mmx.plugin.registry import Registries
 from mmx.recipe.document import Document
@@ -55,7 +55,9 @@ def deep_check(recipe: Recipe, document: Document, registries: Registries, say: 
         if rows is not None:
             found.attempt(("losses",), lambda: _forward(objective, collate(rows).batch))
     for name, config in recipe.evaluators.items():
-        found.attempt(("evaluators", name), lambda name=name, config=config: _evaluator(name, config, registries, say))
+        found.attempt(
+            ("evaluators", name), lambda name=name, config=config: _evaluator(name, config, registries, objective, say)
+        )
     return found.problems
 
 
@@ -64,7 +66,8 @@ def _objective(recipe: Recipe, registries: Registries, read: build.Reading, foun
     sizes = build.sizes_of(read)
     with _META:
         image = found.attempt(("image_encoder",), lambda: build.image_encoder_of(recipe, registries, sizes))
-        text = found.attempt(("text_encoder",), lambda: build.text_encoder_of(recipe, registries, sizes))
+        seen = replace(sizes, image_width=_ANY if image is None else image.width)
+        text = found.attempt(("text_encoder",), lambda: build.text_encoder_of(recipe, registries, seen))
         joined = None
         if image is not None and text is not None:
             joined = found.attempt(("fusion",), lambda: build.joined(recipe, registries, read, image, text))
@@ -76,7 +79,7 @@ def _objective(recipe: Recipe, registries: Registries, read: build.Reading, foun
         return None
     _views(recipe, {name: cast(Loss, loss) for name, loss in objective.losses.items()}, found)
     objective.train()
-    why = inexact(objective, recipe.train.micro_batches)
+    why = inexact(objective, recipe.train.micro_batches, recipe.data.batch)
     if why is not None:
         found.note(("train", "micro_batches"), f"train.micro_batches = {recipe.train.micro_batches}: {why}")
     found.attempt(("parallel",), lambda: recipe.parallel.refuse(objective))
@@ -86,7 +89,7 @@ def _objective(recipe: Recipe, registries: Registries, read: build.Reading, foun
 
 def _losses_alone(configs: Mapping[str, LossConfig], registries: Registries, sizes: Sizes) -> dict[str, Loss]:
     """Build losses where there is no model, to know their views; what fails may do so only because of that."""
-    sizes = replace(sizes, image_width=_ANY, text_width=_ANY, embed=_ANY)
+    sizes = replace(sizes, image_width=_ANY, text_width=_ANY, embed=_ANY, joint=_ANY)
     losses: dict[str, Loss] = {}
     for name, config in configs.items():
         try:
@@ -117,11 +120,7 @@ def _data(
 ) -> tuple[Dataset, Order | None] | None:
     """Build what is trained on and its order; made-up samples, which have none, where the recipe has no data."""
     if not recipe.data.given():
-        losses = (
-            [] if objective is None else [loss for loss in objective.losses.values() if isinstance(loss, BatchLoss)]
-        )
-        facts = {pull.view for loss in losses for pull in loss.features() if pull.kind == "fact"}
-        return Examples(SAMPLES, sorted(facts)), None
+        return Examples(SAMPLES, sorted(set[str]() if objective is None else objective.facts())), None
     where = ("data", "sources") if recipe.data.sources else ("data", "train")
     return found.attempt(where, lambda: build.training_of(recipe, registries))
 
@@ -171,18 +170,20 @@ def _forward(objective: Objective, batch: Batch) -> None:
             objective(moved, MicroBatchTerm(objective.count(moved)))
     except MmxError:
         raise
-    except NotImplementedError as error:
-        raise RecipeError(f"a loss asks for what another part does not offer: {error}") from error
     except Exception as error:
         raise RecipeError(f"a forward pass over the first samples fails: {type(error).__name__}: {error}") from error
 
 
-def _evaluator(name: str, config: EvaluatorConfig, registries: Registries, say: Say) -> None:
+def _evaluator(
+    name: str, config: EvaluatorConfig, registries: Registries, objective: Objective | None, say: Say
+) -> None:
     dataset = None
     if config.data is not None:
         dataset = build.dataset_of(f"evaluators.{name}.data", cast(DatasetConfig, config.data), registries)
         _readable(name, dataset)
-    build.evaluator_of(config, registries, dataset)
+    evaluator = build.evaluator_of(config, registries, dataset)
+    if objective is not None:
+        build.refuse_unmeasurable({name: evaluator}, objective.model)
     if dataset is not None:
         say(f"evaluators.{name}: {many(len(dataset))} samples")
 

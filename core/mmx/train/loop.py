@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 import torch
-from torch import Tensor
 
 from mmx.data.budget import Budget, named
 from mmx.data.loader import stream
@@ -19,11 +18,13 @@ from mmx.learn.objective import Objective
 from mmx.learn.optim import set_rate
 from mmx.parts.engine import Engine
 from mmx.parts.events import Step
+from mmx.parts.report import means
 from mmx.parts.schedule import Schedule
 from mmx.recipe.schema import Recipe
 from mmx.train.clock import Clock
 from mmx.train.sync import GlobalStep, LocalStep, agree_on, sync_step
 from mmx.train.tally import Tally
+from mmx.train.untrained import Untrained
 
 _NAMED: Final = 16
 """Keys of a batch that an error names."""
@@ -53,6 +54,7 @@ class Plan:
     parameters: int
     """Of the model."""
     trainable: int
+    untrained: Untrained
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,9 @@ class Loop:
         rate = plan.schedule.at(step)
         set_rate(plan.optimizer, rate)
         plan.engine.backward(batch, plan.recipe.train.micro_batches)
+        plan.untrained.step(plan.engine.reached())
+        if step == plan.start:
+            self._say_untrained()
         loss, parts = self._losses()
         self._refuse(loss, self._worst(parts), met.keys)
         norm = plan.engine.clip(plan.recipe.optim.clip)
@@ -184,6 +189,12 @@ class Loop:
         # the rows of a whole one.
         if kept or self.step == plan.start + 1:
             self._record(loss, parts, rate, norm, kept)
+
+    def _say_untrained(self) -> None:
+        untrained = self.plan.untrained
+        left = untrained.left(self.plan.engine)
+        if left:
+            self.moments.say(untrained.said(left))
 
     def _losses(self) -> tuple[float, dict[str, float]]:
         group, weights = self.plan.objective.group, self.plan.objective.weights
@@ -213,8 +224,7 @@ class Loop:
     def _record(self, loss: float, parts: dict[str, float], rate: float, norm: float, kept: bool) -> None:
         plan = self.plan
         images, waited, left = self._clock.record(plan.steps - self.step)
-        with torch.no_grad():
-            scale: Tensor = plan.objective.model.fusion.scale()
+        numbers = means(plan.engine.everyone(plan.objective.numbers()))
         self.moments.record(
             Step(
                 step=self.step,
@@ -222,7 +232,7 @@ class Loop:
                 loss=loss,
                 parts=parts,
                 lr=rate,
-                scale=float(scale),
+                scale=numbers.get("scale"),
                 gradient_norm=norm,
                 images_per_second=images,
                 seconds=self.seconds,
@@ -231,6 +241,7 @@ class Loop:
                 skipped=self._budget.total,
                 sources=self._tally.record() if kept else {},
                 slowest=self._clock.slowest(),
+                numbers=numbers,
             ),
             kept,
         )
@@ -267,7 +278,8 @@ class Loop:
     def _save(self, headline: float | None) -> None:
         budget = self._budget
         values = {"seconds": self.seconds, "skipped": budget.total, "skipped_in_epoch": budget.in_epoch}
-        self.moments.save(self.step, {**values, "counted": self._tally.state()}, headline)
+        left = self.plan.untrained.left(self.plan.engine)
+        self.moments.save(self.step, {**values, "counted": self._tally.state(), "untrained": left}, headline)
         self._saved, self._saved_at = self.step, self.seconds
 
     def _due(self, step: int) -> bool:

@@ -18,6 +18,7 @@ from mmx.plugin.manager import Plugins
 from mmx.recipe.schema import Recipe
 from mmx.runs.layout import RunFolder
 from mmx.runs.plugin_files import flags, kept
+from mmx.train.untrained import Untrained
 
 
 class RunRecorder:
@@ -49,6 +50,9 @@ class RunRecorder:
         frozen: Mapping[str, Tensors] | None,
     ) -> None:
         """Everything of a checkpoint is together."""
+
+    def untrained(self, found: Untrained, left: Sequence[str]) -> None:
+        """These have not been reached by a loss at a checkpoint."""
 
     def finish(self, weights: Tensors, step: int) -> None:
         """All steps are taken; these are the weights of what was evaluated."""
@@ -115,6 +119,10 @@ class FolderRecorder(RunRecorder):
         self._ledger.sync()
         self._store.save(step, tensors, values, headline, frozen)
         self.folder.write_status("running", step)
+
+    @override
+    def untrained(self, found: Untrained, left: Sequence[str]) -> None:
+        found.write(self.folder.path, left)
 
     @override
     def finish(self, weights: Tensors, step: int) -> None:

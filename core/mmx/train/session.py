@@ -3,9 +3,8 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 import torch
 
@@ -14,11 +13,9 @@ from mmx.checkpoint.state import averaged, capture, restore, restore_weights
 from mmx.checkpoint.streaming import NeverTrained, write_together
 from mmx.data.mixture import left_out
 from mmx.data.permute import seed_of
-from mmx.data.views import Row, collate
 from mmx.errors import CheckpointError, DataError, MmxError, RecipeError
 from mmx.evaluate.measure import eval_model_of, measure
 from mmx.launch.signals import Stop, StopRequests
-from mmx.learn.accumulate import unreached
 from mmx.learn.objective import Objective
 from mmx.models.initial import Origin, initialise
 from mmx.parts.engine import Engine
@@ -33,10 +30,8 @@ from mmx.train import build
 from mmx.train.loop import Callbacks, Loop, Plan
 from mmx.train.recorder import FolderRecorder, RunRecorder
 from mmx.train.sync import on_main
+from mmx.train.untrained import Untrained
 from mmx.wording import counted
-
-_FEW: Final = 2
-"""Samples that are enough to find what no loss reaches."""
 
 
 @dataclass(frozen=True)
@@ -77,31 +72,34 @@ def build_run(
     torch.manual_seed(recipe.seed)
     model, sizes = build.model_of(recipe, registries, read)
     origins = initialise(model, recipe, plugins, say) if anew else []  # before teachers copy the model
+    build.refuse_unmeasurable(evaluators, model)
     objective = build.objective_of(recipe, registries, model, sizes, engine.group, order).to(engine.device)
     objective.train()
-    build.divide_norms(objective, engine.group, recipe.train.micro_batches)
+    build.divide_norms(objective, engine.group, recipe.train.micro_batches, recipe.data.batch)
     recipe.parallel.refuse(objective)
     reader = build.reader_of(recipe, registries, objective, read, dataset)
     optimizer = build.optimizer_of(recipe, registries, objective)
     schedule = build.schedule_of(recipe, registries, order)
     total, trained = build.parameters_of(model)
-    plan = Plan(recipe, objective, optimizer, schedule, engine, reader, order, steps, 0, 0.0, 0, 0, {}, total, trained)
+    plan = Plan(
+        recipe,
+        objective,
+        optimizer,
+        schedule,
+        engine,
+        reader,
+        order,
+        steps,
+        0,
+        0.0,
+        0,
+        0,
+        {},
+        total,
+        trained,
+        Untrained(objective),
+    )
     return Built(recipe, read, objective, engine, evaluators, plan, origins)
-
-
-def freeze_unreached(built: Built, say: Callable[[str], None]) -> None:
-    """Freeze what no loss reaches, found on the first two good samples: ranks wait for each trained tensor's gradient."""
-    plan, objective = built.plan, built.objective
-    rows = (plan.reader[ticket] for ticket in plan.order.tickets(0))
-    few = list(islice((row for row in rows if isinstance(row, Row)), _FEW))
-    if not few:  # the first step will say so
-        return
-    names = unreached(objective, collate(few).batch.to(built.engine.device))
-    for name in names:
-        objective.get_parameter(name).requires_grad_(False)
-    if names:
-        listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        say(f"no loss reaches {listed}: not trained")
 
 
 @final
@@ -165,6 +163,7 @@ class Session:
             return plan
         restore(engine, resumed.tensors, resumed.values)
         values = resumed.values
+        plan.untrained.go_on(values.get("untrained"))
         return replace(
             plan,
             start=resumed.manifest.step,
@@ -221,6 +220,7 @@ class Session:
             fixed = None if frozen is None else {group: groups[f"frozen.{group}"] for group in frozen}
             changing = {group: groups[group] for group in moving}
             self._scribe.save(step, changing, {**values, **progress}, headline, fixed)
+            self._scribe.untrained(self.built.plan.untrained, progress["untrained"])
 
         write_together(engine, {**once, **moving}, save)
         self._never.stored()

@@ -1,4 +1,4 @@
-"""Six systems train alike on every layout: losses, gradients, and after three steps weights, queues and teachers."""
+"""The systems train alike on every layout: losses, gradients, and after three steps weights, queues and teachers."""
 
 from functools import cache
 

@@ -5,11 +5,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmx.errors import RecipeError
+from mmx.learn.accumulate import inexact
+from mmx.parts.group import SoloGroup
+from mmx_kit.ranks import Ranks
 from toys import matching
-from toys.layouts import assert_same, difference
+from toys.layouts import assert_same, difference, start
 from toys.matching import draw, gumbel
 from toys.mistakes import matching_and_captions, negatives_from_anywhere
-from toys.tasks import one_gradient
+from toys.tasks import one_gradient, refused
 
 
 def test_blocks_that_lie_within_a_micro_batch_are_exact() -> None:
@@ -21,8 +25,23 @@ def test_a_block_cut_by_a_micro_batch_is_another_gradient() -> None:
     assert difference(one_gradient(matching_and_captions, 16), one_gradient(matching_and_captions, 1)) > 0.01
 
 
-def test_negatives_from_whatever_rows_are_there_are_another_gradient() -> None:
-    assert difference(one_gradient(negatives_from_anywhere, 4), one_gradient(negatives_from_anywhere, 1)) > 0.01
+def test_negatives_from_whatever_rows_are_there_would_be_another_loss_and_are_refused() -> None:
+    one_gradient(negatives_from_anywhere, 1)
+    with pytest.raises(RecipeError, match=r"losses\.itm: re-pairs the rows of a micro-batch, .* \(Whole\.pairs\)"):
+        one_gradient(negatives_from_anywhere, 4)
+
+
+def test_negatives_of_one_ranks_rows_are_refused(pair: Ranks) -> None:
+    assert all("re-pairs the rows" in message for message in pair(refused, negatives_from_anywhere))
+
+
+def test_blocks_that_micro_batches_would_cut_are_refused_with_the_nearest_batch() -> None:
+    objective = start(matching_and_captions, SoloGroup())
+    assert inexact(objective, 4, 32) is None and inexact(objective, 1, 30) is None
+    message = inexact(objective, 16, 32)
+    assert message is not None
+    assert message.startswith("losses.itm draws among blocks of 4 rows, and a micro-batch has 2")
+    assert message.endswith("set data.batch to 64")
 
 
 def test_noise_from_the_generator_is_another_gradient(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmx.errors import PluginError
+from mmx.errors import PluginError, RecipeError
 from mmx.learn.accumulate import accumulate
 from mmx.learn.objective import MicroBatchTerm, Objective
 from mmx.parts.batch import Batch
 from mmx.parts.group import SoloGroup
+from mmx.parts.report import means
 from mmx_kit.layouts import Alone, gradients
 from toys.clip import ProjectionFusion
 from toys.language import MaskedWords
@@ -112,3 +113,26 @@ def test_a_loss_of_the_wrong_shape_is_named(name: str, expected: str, monkeypatc
     batch = batch_for(objective)
     with pytest.raises(PluginError, match=expected):
         objective(batch, MicroBatchTerm(objective.count(batch)))
+
+
+def test_a_loss_that_reads_a_fact_which_the_data_lacks_is_named() -> None:
+    objective = start(flava, SoloGroup())
+    assert objective.facts() == {"group", "matched"}
+    batch = batch_for(objective)
+    batch = replace(batch, facts={"group": batch.facts["group"], "label": batch.facts["id"]})
+    expected = r"losses\.itm reads the fact 'matched', which not every sample has \(the dataset gives: group, label\)"
+    with pytest.raises(RecipeError, match=expected):
+        objective.count(batch)
+
+
+@pytest.mark.parametrize("micro_batches", [1, 4])
+def test_what_is_reported_is_the_mean_over_the_rows_of_the_step(micro_batches: int) -> None:
+    objective, plain = start(flava, SoloGroup()), start(flava, SoloGroup())
+    batch = batch_for(objective)
+    for _ in range(2):  # the second step begins anew
+        accumulate(Alone(objective), objective, batch, micro_batches)
+    found = means([objective.numbers()])
+    joint = plain._outputs(batch, grad=False).joint("clean", "given")
+    right = plain.model.fusion.match(joint.pooled).argmax(1) == batch.facts["matched"]
+    assert found["matched right"] == pytest.approx(right.double().mean().item(), rel=1e-12)
+    assert found["scale"] == pytest.approx(5.0)

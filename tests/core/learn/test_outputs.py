@@ -18,7 +18,7 @@ from mmx.parts.group import SoloGroup
 from mmx_kit.layouts import Alone, gradients
 from toys.layouts import start
 from toys.mistakes import matching_and_captions
-from toys.systems import batch_for, blip, declip
+from toys.systems import batch_for, blip, declip, flava
 
 
 def passes_of(objective: Objective, batch: Batch, grad: bool = True) -> Outputs:
@@ -120,3 +120,18 @@ def test_a_fact_that_the_data_lacks_is_named_with_those_it_has() -> None:
     batch = Batch(images={}, texts={}, facts={"label": torch.zeros(2)})
     with pytest.raises(RecipeError, match=r"fact 'group'.*the dataset gives: label"):
         Outputs(model, batch, {}, grad=False).pull(Feature("fact", "group"))
+
+
+def test_a_fusion_that_fuses_takes_what_the_towers_made() -> None:
+    objective = start(flava, SoloGroup())
+    batch = batch_for(objective)
+    outputs = passes_of(objective, batch)
+    text = outputs.text("given")
+    calls = counting({"text": objective.model.text_encoder})
+    joint = outputs.joint("clean", "given")
+    rows = torch.tensor([3, 1])
+    crossed = outputs.pairs("clean", "given", rows, rows)
+    assert not calls
+    torch.testing.assert_close(crossed.pooled, joint.pooled[rows])
+    fused = objective.model.fusion.fuse(outputs.image("clean"), text)
+    assert torch.equal(fused.pooled, joint.pooled)

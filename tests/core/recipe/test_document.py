@@ -141,3 +141,19 @@ def test_bundled_recipes_are_extended_by_name(write: Write) -> None:
 def test_dates_are_refused(write: Write, read: Load, value: str) -> None:
     message = fails(write("r.toml", ("width = 32", f"width = {value}")), read)
     assert message.startswith("r.toml:6: image_encoder.width") and "is a date" in message
+
+
+def test_false_leaves_out_an_inherited_table(write: Write, read: Load) -> None:
+    write("low.toml")
+    write("mid.toml", text='extends = "low.toml"\n[losses.two]\nname = "contrast"\n[teachers.slow]\ndecay = 0.9\n')
+    assert set(read("mid.toml").losses) > {"two"}
+    recipe = read(write("top.toml", text='extends = "mid.toml"\n[losses]\ntwo = false\n[teachers]\nslow = false\n'))
+    assert recipe.losses and "two" not in recipe.losses and not recipe.teachers
+    assert not any(key.startswith(("losses.two", "teachers.slow")) for key in recipe.sources)
+
+
+def test_false_where_nothing_is_inherited_is_an_error(write: Write, read: Load) -> None:
+    write("low.toml")
+    assert "losses.two: should be a table" in fails(
+        write("top.toml", text='extends = "low.toml"\n[losses]\ntwo = false\n'), read
+    )

@@ -44,7 +44,15 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
     "What `mmx_register` receives": ("mmx.plugin.registry:Registrar",),
     "Errors to raise": tuple(
         f"mmx.errors:{name}"
-        for name in ("MmxError", "RecipeError", "PluginError", "DataError", "CheckpointError", "TrainingError")
+        for name in (
+            "MmxError",
+            "RecipeError",
+            "NotOfferedError",
+            "PluginError",
+            "DataError",
+            "CheckpointError",
+            "TrainingError",
+        )
     ),
 }
 """The values that an author of a plugin meets, by where."""
@@ -55,12 +63,12 @@ FUNCTIONS: Final = (
     *("mmx.models.files:read_json", "mmx.models.files:glance", "mmx.models.files:read_tensors"),
     *("mmx.models.files:write_model", "mmx.models.files:plain_file"),
     *("mmx.parts.gradient:constant", "mmx.parts.precision:to_fp32", "mmx.parts.precision:full_precision"),
-    "mmx.parts.lazy:gathered",
+    *("mmx.learn.global_batch:pairs_of", "mmx.parts.report:report", "mmx.parts.lazy:gathered"),
 )
 """Functions of the core that a part may call."""
 ALIASES: Final = (
     *("mmx.parts.encoder:Mode", "mmx.learn.global_batch:FeatureKind", "mmx.cli.words:Json"),
-    "mmx.parts.lazy:Tensors",
+    *("mmx.parts.lazy:Tensors", "mmx.parts.fusion:Ability"),
 )
 
 

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,17 @@ from mmx_clip.text import TextTransformer
 from mmx_clip.vit import Vit
 from mmx_colossalai.config import ColossalConfig
 from mmx_colossalai.engine import ColossalEngine
-from mmx_kit.layouts import freeze_unreached, here
+from mmx_kit.layouts import here
 from mmx_local.config import LocalConfig
 from mmx_local.engine import LocalEngine
 from mmx_optim.configs import AdamWConfig, LambConfig, LionConfig, SgdConfig
 from mmx_optim.optimizers import AdamW, Lamb, Lion, Sgd
-from toys.systems import SYSTEMS, batch_for
+from toys.clip import Contrastive
+from toys.flava import GivenPairs, MergedFusion
+from toys.language import MaskedWords
+from toys.mistakes import late
+from toys.systems import SYSTEMS, batch_for, make_model, make_objective
+from toys.towers import WIDTH
 
 Arrays = dict[str, np.ndarray]
 SIZES = Sizes(image=32, vocabulary=64, context=8, pad=0, start=62, end=63)
@@ -93,6 +98,30 @@ def clip(group: Group, **tower: Any) -> Objective:
     return Objective(model, {"c": loss}, {"c": 1.0}, {"ema": Teacher(model, 0.9)}, group).double().train()
 
 
+def merged(group: Group) -> Objective:
+    """Return FLAVA's merged encoder over CLIP's towers: contrast, and matching of pairs that the data made."""
+    images: Any = Vit(VitConfig(name="v", patch=8, layers=2, width=WIDTH, heads=2, tokens="all"), SIZES)
+    texts = TextTransformer(TextTransformerConfig(name="t", layers=2, width=WIDTH, heads=2, tokens="all"), SIZES)
+    model = Model(images, texts, MergedFusion(), Preprocess(32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), "squash"))
+    return make_objective(model, {"contrastive": Contrastive(), "itm": GivenPairs()}, group).train()
+
+
+def tied(group: Group) -> Objective:
+    """Return FLAVA's fusion with masked words, by a head that is tied to the text tower's table."""
+    model = make_model(MergedFusion())
+    words = MaskedWords("masked")
+    words.head.weight = model.text_encoder.embed.weight  # pyright: ignore
+    return make_objective(model, {"contrastive": Contrastive(), "mlm": words}, group).train()
+
+
+def batch_for_merged(step: int) -> Batch:
+    batch = batch_of(step)
+    words, matched = batch.texts["clean"], (torch.arange(ROWS) % 3 != 0).long()
+    swapped = torch.where(matched == 1, torch.arange(ROWS), (torch.arange(ROWS) + 1) % ROWS)
+    given = Words(words.ids[swapped], words.mask[swapped])
+    return replace(batch, texts={"clean": words, "given": given}, facts={**batch.facts, "matched": matched})
+
+
 def batch_of(step: int) -> Batch:
     draw = torch.Generator().manual_seed(step)
     lengths = torch.randint(3, 9, (ROWS,), generator=draw)
@@ -110,6 +139,11 @@ def objective_of(case: Case, group: Group) -> tuple[Objective, Callable[[int], B
     torch.manual_seed(0)
     if case.system == "clip":
         return clip(group, **dict(case.tower)), batch_of
+    if case.system in ("late", "tied"):
+        objective = {"late": late, "tied": tied}[case.system](group).train()
+        return objective, lambda step: batch_for(objective, step)
+    if case.system == "merged":
+        return merged(group), batch_for_merged
     objective = SYSTEMS[case.system](group).train()
     return objective, lambda step: batch_for(objective, step)
 
@@ -123,7 +157,6 @@ def train(case: Case, options: Mapping[str, Any] | None = None) -> Outcome | Non
     objective, batches = objective_of(case, engine.group)
     if engine.group.size > 1 and case.micro_batches == 1:
         group_batch_norms(objective, engine.group)
-    freeze_unreached(objective, here(batches(0), engine.group))
     make, config = OPTIMIZERS[case.optimizer]
     config = config.model_copy(update={"weight_decay": 0.1, "lr": 1e-2, "groups": dict(case.groups)}).tiny()
     optimizer = make(config).over(parameter_groups(objective, config))

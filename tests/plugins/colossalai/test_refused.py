@@ -1,16 +1,21 @@
 """Layouts that the parts do not allow, told from the parts; nothing is changed by asking."""
 
+import copy
 from typing import Any
 
 import pytest
 import torch
-from spread import clip
+from spread import clip, merged
 from torch import nn
 
 from mmx.errors import RecipeError
 from mmx.learn.objective import Objective
 from mmx.parts.group import SoloGroup
+from mmx.parts.loss import Loss
 from mmx_colossalai.config import ColossalConfig
+from toys.blip import CrossFusion
+from toys.flava import GivenPairs
+from toys.matching import MatchingOverAll
 from toys.systems import SYSTEMS
 
 RESNET = {"resnet": True}
@@ -43,6 +48,27 @@ def test_a_teacher_that_a_loss_reads_cannot_be_a_pipeline() -> None:
     objective.losses["c"].teachers = ("ema",)  # pyright: ignore
     with pytest.raises(RecipeError, match=r"losses\.c learns from a teacher"):
         ColossalConfig(name="colossalai", pipeline=2).refuse(objective)
+
+
+@pytest.mark.parametrize("loss", [GivenPairs(), MatchingOverAll()], ids=["mean", "over all rows"])
+def test_a_text_tower_that_is_read_again_cannot_be_a_stage(loss: Loss) -> None:
+    objective = merged(SoloGroup())
+    objective.losses["itm"] = loss
+    engine = ColossalConfig(name="colossalai", pipeline=2)
+    engine.refuse(objective)
+    objective.model.fusion = CrossFusion()
+    with pytest.raises(
+        RecipeError, match=r"losses\.itm joins images and texts by the fusion CrossFusion.*or use a fusion with"
+    ):
+        engine.refuse(objective)
+
+
+def test_blocks_of_a_fusion_are_divided_or_refused_as_those_of_towers() -> None:
+    objective = clip(SoloGroup())
+    objective.model.fusion.block = copy.deepcopy(objective.model.text_encoder.layers[0])  # pyright: ignore
+    ColossalConfig(name="colossalai", tensor=2).refuse(objective)
+    with pytest.raises(RecipeError, match=r'sequence = "split_gather": fusion\.block\.attention is cut'):
+        ColossalConfig(name="colossalai", tensor=2, sequence="split_gather").refuse(objective)
 
 
 def test_tokens_are_split_only_inside_of_a_stack() -> None:

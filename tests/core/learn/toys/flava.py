@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from mmx.learn.outputs import Outputs
-from mmx.parts.batch import Batch, Encoded, Joint, Words
-from mmx.parts.encoder import Mode, TextEncoder
+from mmx.parts.batch import Batch, Encoded, Joint
+from mmx.parts.encoder import TextEncoder
 from mmx.parts.fusion import Fusion
 from mmx.parts.loss import ItemLoss
+from mmx.parts.report import report
 from toys.clip import SHARED, Projections
 from toys.towers import WIDTH, Attention, known
 
@@ -21,6 +22,7 @@ class MergedFusion(Fusion):
     """One attention layer over a class token, the image's tokens and the text's."""
 
     width = SHARED
+    joint_width = WIDTH
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,10 +53,10 @@ class MergedFusion(Fusion):
         self.project.clamp()
 
     @override
-    def join(self, image: Encoded, words: Words, reader: TextEncoder, mode: Mode) -> Joint:
-        seen, read = self.sides["image"](known(image.tokens)), self.sides["text"](known(reader(words).tokens))
-        tokens = torch.cat([self.start.expand(len(words), 1, -1), seen, read], dim=1)
-        allowed = F.pad(words.mask, (tokens.shape[1] - words.mask.shape[1], 0), value=True)
+    def fuse(self, image: Encoded, text: Encoded) -> Joint:
+        seen, read = self.sides["image"](known(image.tokens)), self.sides["text"](known(text.tokens))
+        tokens = torch.cat([self.start.expand(len(seen), 1, -1), seen, read], dim=1)
+        allowed = F.pad(known(text.mask), (1 + seen.shape[1], 0), value=True)
         start, seen, read = self.merge(tokens, tokens, allowed.unsqueeze(1)).split([1, seen.shape[1], read.shape[1]], 1)
         return Joint(start.squeeze(1), seen, read)
 
@@ -69,11 +71,13 @@ class GivenPairs(ItemLoss):
 
     image_views = ("clean",)
     text_views = ("given",)
+    facts = ("matched",)
 
     @override
     def forward(self, outputs: Outputs) -> Tensor:
-        logits = outputs.model.fusion.match(outputs.joint("clean", "given").pooled)
-        return F.cross_entropy(logits, outputs.batch.facts["matched"], reduction="none")
+        logits, matched = outputs.model.fusion.match(outputs.joint("clean", "given").pooled), outputs.fact("matched")
+        report("matched right", (logits.argmax(1) == matched).double())
+        return F.cross_entropy(logits, matched, reduction="none")
 
     @override
     def count(self, batch: Batch) -> Tensor:

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmx.learn.accumulate import Worker, accumulate
+from mmx.learn.accumulate import Worker, accumulate, unreached
 from mmx.learn.objective import Objective
 from mmx.parts.batch import Batch
 from mmx.parts.group import Group
-from mmx_kit.layouts import Arrays, freeze_unreached, gradients, here, worker_for, world
+from mmx_kit.layouts import Arrays, gradients, here, worker_for, world
 from toys.systems import Build, batch_for
 
 
@@ -27,9 +27,12 @@ class Outcome:
     """Weights, queues and teachers after the last step."""
 
 
-def run(objective: Objective, worker: Worker, batches: list[Batch], micro_batches: int) -> Outcome:
-    """Take plain SGD steps on the batches of this rank."""
-    optimizer = torch.optim.SGD((p for p in objective.parameters() if p.requires_grad), lr=0.1)
+def run(
+    objective: Objective, worker: Worker, batches: list[Batch], micro_batches: int, momentum: bool = False
+) -> Outcome:
+    """Take SGD steps on the batches of this rank, plain ones or with momentum and decay."""
+    trained = (p for p in objective.parameters() if p.requires_grad)
+    optimizer = torch.optim.SGD(trained, 0.1, 0.9 if momentum else 0.0, weight_decay=0.1 if momentum else 0.0)
     parts: list[dict[str, float]] = []
     found: list[Arrays] = []
     for batch in batches:
@@ -51,7 +54,7 @@ def train(build: Build, micro_batches: int, steps: int = 3) -> Outcome:
     """Train a system for some steps: on all ranks where there are several, or in this process."""
     objective = start(build, world())
     batches = [here(batch_for(objective, step), objective.group) for step in range(steps)]
-    names = freeze_unreached(objective, batches[0])
+    names = unreached(objective, batches[0])
     return replace(run(objective, worker_for(objective), batches, micro_batches), unreached=names)
 
 

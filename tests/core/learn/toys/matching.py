@@ -8,10 +8,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from mmx.learn.global_batch import Feature, GlobalBatch, pairs_of
+from mmx.learn.model import Model
 from mmx.learn.outputs import Outputs
 from mmx.parts.batch import Batch
-from mmx.parts.loss import ItemLoss
+from mmx.parts.loss import BatchLoss, ItemLoss
 from toys.data import BLOCK
+
+IMAGE, TEXT = Feature("image.embed", "clean"), Feature("text.embed", "clean")
+ID, GROUP = Feature("fact", "id"), Feature("fact", "group")
 
 
 @final
@@ -57,6 +62,33 @@ class HardMatching(ItemLoss):
         rows = torch.arange(len(group))
         block = rows // self.block if self.block else torch.zeros_like(rows)
         return (block.unsqueeze(1) == block) & (group.unsqueeze(1) != group)
+
+
+@final
+class MatchingOverAll(BatchLoss):
+    """ITM (BLIP-2): the same with negatives from the rows of all ranks and micro-batches, and the mean over all pairs."""
+
+    image_views = ("clean",)
+    text_views = ("clean",)
+    constants = (IMAGE, TEXT)
+
+    @override
+    def features(self) -> tuple[Feature, ...]:
+        return (IMAGE, TEXT, ID, GROUP, *pairs_of("clean", "clean"))
+
+    @override
+    def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]:
+        fusion = model.fusion
+        own = whole.offset(IMAGE) + torch.arange(len(whole[IMAGE]))
+        allowed = whole[GROUP].unsqueeze(1) != whole.all(GROUP)
+        with torch.no_grad():
+            by_image = fusion.scale() * fusion.similarity(whole[IMAGE], whole.all(TEXT))
+            by_text = fusion.scale() * fusion.similarity(whole.all(IMAGE), whole[TEXT]).mT
+        noise = [gumbel(whole[ID].unsqueeze(1), whole.all(ID), 2 * whole.step + side) for side in range(2)]
+        text, image = draw(by_image, allowed, noise[0]), draw(by_text, allowed, noise[1])
+        images, texts = torch.cat([own, own, image]), torch.cat([own, text, own])
+        logits = whole.pairs(model, "clean", "clean", images, texts, lambda joint: fusion.match(joint.pooled))
+        return F.cross_entropy(logits, torch.cat([torch.ones_like(own), *(2 * [torch.zeros_like(own)])]))
 
 
 def draw(logits: Float[Tensor, "b c"], allowed: Bool[Tensor, "b c"], noise: Float[Tensor, "b c"]) -> Int[Tensor, " b"]:

@@ -1,9 +1,18 @@
 """Objectives with one thing changed: the mistakes that the tests must notice, and what they are compared with."""
 
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from mmx.learn.global_batch import Feature, GlobalBatch
+from mmx.learn.model import Model
 from mmx.learn.objective import Objective
 from mmx.parts.group import Group
+from mmx.parts.loss import BatchLoss
 from toys.blip import CrossFusion
-from toys.clip import Contrastive
+from toys.clip import SHARED, Contrastive
 from toys.declip import SimSiam
 from toys.flava import MergedFusion
 from toys.language import Captioning, MaskedPatches, MaskedWords
@@ -62,3 +71,30 @@ def by_turns(group: Group) -> Objective:
     """Return losses on pairs, on images alone and on texts alone, for batches that have one of these at a time."""
     losses = {"contrastive": Contrastive(), "mim": MaskedPatches("alone"), "mlm": MaskedWords("alone")}
     return make_objective(make_model(MergedFusion()), losses, group)
+
+
+@final
+class Late(BatchLoss):
+    """Draws pairs together by a learned map, from the second step on; and has a map that it never uses."""
+
+    image_views = ("clean",)
+    text_views = ("clean",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(SHARED, SHARED)
+        self.never = nn.Linear(SHARED, SHARED)
+
+    @override
+    def features(self) -> tuple[Feature, ...]:
+        return (Feature("image.embed", "clean"), Feature("text.embed", "clean"))
+
+    @override
+    def forward(self, whole: GlobalBatch, model: Model) -> Float[Tensor, ""]:
+        image, text = (whole[pull] for pull in self.features())
+        return image.new_zeros(()) if whole.step == 0 else (self.map(image) - text).square().sum(1).mean()
+
+
+def late(group: Group) -> Objective:
+    """Return CLIP with a loss that begins at the second step."""
+    return make_objective(make_model(), {"contrastive": Contrastive(), "late": Late()}, group)

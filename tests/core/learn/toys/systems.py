@@ -1,4 +1,4 @@
-"""The six systems: which toy parts make up each of them."""
+"""The systems: which toy parts make up each of them."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,7 +18,8 @@ from toys.data import SIDE, make_batch
 from toys.declip import NearestNeighbour, SimSiam
 from toys.flava import GivenPairs, MergedFusion
 from toys.language import Captioning, MaskedPatches, MaskedTogether, MaskedWords
-from toys.matching import HardMatching
+from toys.matching import HardMatching, MatchingOverAll
+from toys.siglip import Sigmoid, SigmoidFusion
 from toys.towers import PatchTower, WordTower
 
 
@@ -82,11 +83,21 @@ def blip(group: Group) -> Objective:
 
 
 def blip2(group: Group) -> Objective:
-    """Return BLIP-2's first stage: a frozen image tower (with BatchNorm) and a Q-Former."""
+    """Return BLIP-2's first stage: a frozen image tower (with BatchNorm), a Q-Former, and negatives from all rows."""
     model = make_model(QueryFusion(), cross=True, batch_norm=True)
     model.freeze([model.image_encoder])
-    losses = {"itc": Contrastive(), "itm": HardMatching(), "itg": Captioning()}
+    losses = {"itc": Contrastive(), "itm": MatchingOverAll(), "itg": Captioning()}
     return make_objective(model, losses, group)
+
+
+def merged(group: Group) -> Objective:
+    """Return a fusion of what the towers made alone, its negatives from all rows."""
+    return make_objective(make_model(MergedFusion()), {"itc": Contrastive(), "itm": MatchingOverAll()}, group)
+
+
+def siglip(group: Group) -> Objective:
+    """Return SigLIP: a sigmoid for each pair, with the fusion's bias."""
+    return make_objective(make_model(SigmoidFusion()), {"sigmoid": Sigmoid()}, group)
 
 
 Build = Callable[[Group], Objective]
@@ -98,6 +109,8 @@ SYSTEMS: Mapping[str, Build] = {
     "flava": flava,
     "blip": blip,
     "blip2": blip2,
+    "merged": merged,
+    "siglip": siglip,
 }
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from mmx.errors import RecipeError
 from mmx.learn.accumulate import accumulate
-from mmx.learn.objective import Objective
+from mmx.learn.objective import MicroBatchTerm, Objective
 from mmx.parts.batch import Batch
 from mmx.parts.group import SoloGroup, TorchGroup
 from mmx_kit.layouts import (
@@ -65,28 +66,12 @@ def duplicated(build: Build, over_world: bool) -> Outcome:
     return run(objective, Replicated(objective), [batch], micro_batches=1)
 
 
-def step_unfrozen(build: Build) -> str:
-    """Take two steps without freezing what no loss reaches, and return the error."""
-    objective = start(build, world())
-    try:
-        run(objective, Replicated(objective), [here(batch_for(objective), objective.group)] * 2, micro_batches=1)
-    except RuntimeError as error:
-        return str(error)
-    return ""
-
-
-def train_by_turns(build: Build, micro_batches: int, anchored: bool = True) -> Outcome | str:
-    """Train on batches that lack the views of some losses; ``anchored = False`` takes out what makes that work."""
+def train_by_turns(build: Build, micro_batches: int) -> Outcome:
+    """Train on batches that lack the views of some losses, with an optimizer that has momentum and decays."""
     objective = start(build, world())
     whole = batch_for(objective)
-    freeze_unreached(objective, here(whole, objective.group))
-    if not anchored:
-        objective._anchors = lambda: []  # pyright: ignore[reportPrivateUsage]
     batches = [here(_only(whole, images, texts), objective.group) for images, texts in VIEWS]
-    try:
-        return run(objective, worker_for(objective), batches, micro_batches)
-    except RuntimeError as error:
-        return str(error)
+    return run(objective, worker_for(objective), batches, micro_batches, momentum=True)
 
 
 def _only(batch: Batch, images: Sequence[str], texts: Sequence[str]) -> Batch:
@@ -95,6 +80,16 @@ def _only(batch: Batch, images: Sequence[str], texts: Sequence[str]) -> Batch:
         images={name: batch.images[name] for name in images},
         texts={name: batch.texts[name] for name in texts},
     )
+
+
+def refused(build: Build) -> str:
+    """Return why the first batch cannot be trained on."""
+    objective = start(build, world())
+    try:
+        objective(here(batch_for(objective), objective.group), MicroBatchTerm({}))
+    except RecipeError as error:
+        return str(error)
+    return ""
 
 
 def one_gradient(build: Build, micro_batches: int) -> Arrays:
