@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -53,6 +53,25 @@ class PartConfig(Table):
     def __eq__(self, other: object) -> bool:
         """Compare options; where they were read does not matter."""
         return type(self) is type(other) and vars(self) == vars(other)
+
+    _kept: Path | None = PrivateAttr(None)
+
+    def needed_files(self) -> Mapping[str, str]:
+        """Return the files that the part is built from, by the names under which a run and a model keep copies of them.
+
+        A part reads each as ``config.needed_file(NAME)``; then runs and models need the files of the recipe no more.
+        Tokenizers may have such files.
+        """
+        return {}
+
+    def needed_file(self, name: str) -> Path:
+        """Return where one of ``needed_files`` is read: the copy that a run or a model keeps, or the file of the recipe."""
+        kept = None if self._kept is None else self._kept / name
+        return kept if kept is not None and kept.is_file() else Path(self.needed_files()[name])
+
+    def use_copies(self, folder: Path) -> None:
+        """Read ``needed_files`` from now on from the copies that a folder has."""
+        self._kept = folder
 
     def tiny(self) -> Self:
         """Return a small form of these options that keeps every code path, for checks and smoke runs."""
@@ -211,6 +230,24 @@ class KeepTable(Table):
     """Characters of a sample's longest caption, at most."""
     fields: dict[str, BoundsTable] = Field(default_factory=dict)
     """Numbers that are stored with samples, by name, as ``{ similarity = { min = 0.28 } }``. A sample without is left out."""
+    filters: dict[str, Annotated[PartConfig, Slot("filter")]] = Field(default_factory=dict)
+    """Other filters, by names of one's own, each a table with the filter's name and options."""
+
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """Return the tables of all filters by the keys that samples they leave out are counted under, in their order.
+
+        The keys above ``filters`` are short for those of the filters side, aspect, characters and number.
+        """
+        short: dict[str, dict[str, Any]] = {
+            "min_side": {"name": "side", "min": self.min_side},
+            "max_aspect": {"name": "aspect", "max": self.max_aspect},
+            "min_characters": {"name": "characters", "min": self.min_characters},
+            "max_characters": {"name": "characters", "max": self.max_characters},
+        }
+        found = {key: table for key, table in short.items() if getattr(self, key) is not None}
+        for name, bounds in self.fields.items():
+            found[f"fields.{name}"] = {"name": "number", "field": name, **bounds.model_dump(exclude_none=True)}
+        return found | {f"filters.{name}": config.model_dump(mode="json") for name, config in self.filters.items()}
 
 
 class DatasetConfig(PartConfig):
@@ -233,6 +270,13 @@ class DatasetConfig(PartConfig):
             path: what the user gave; shard patterns have their braces.
         """
         return None
+
+    def modalities(self) -> tuple[str, ...]:
+        """Return what samples have: "image", "text", or both. No view is made of what they have not.
+
+        Called before a run imports torch, so it must tell by the options alone.
+        """
+        return ("image", "text")
 
     def absent(self) -> str:
         """Say what these options name and is not there; empty if all seems to be there.
@@ -266,6 +310,9 @@ class RemoteTable(Table):
 class StoredConfig(DatasetConfig):
     """Options of datasets that read picture files."""
 
+    samples: Literal["pairs", "images", "texts"] = "pairs"
+    """What samples are: pictures with captions, pictures alone, or captions alone. What is left out is not read, and need
+    not be there."""
     remote: RemoteTable = RemoteTable()
     """How data at URLs is read."""
     draft: Annotated[int, Field(gt=0)] | None = None
@@ -273,6 +320,10 @@ class StoredConfig(DatasetConfig):
     same pixels. All of them are decoded if not given."""
     max_pixels: Annotated[int, Field(gt=0)] = 64_000_000
     """A picture of more pixels is skipped, without being decoded."""
+
+    @override
+    def modalities(self) -> tuple[str, ...]:
+        return {"images": ("image",), "texts": ("text",)}.get(self.samples, ("image", "text"))
 
 
 DatasetSlot = Annotated[PartConfig, Slot("dataset")]
@@ -374,6 +425,13 @@ class TransformConfig(PartConfig):
 
     of: str | None = None
     """The view this one is made from; the sample itself if not given."""
+    picture: Annotated[int, Field(ge=0)] = 0
+    """Which of a sample's pictures an image view is made from, counted from 0; most samples have one."""
+    role: str | None = None
+    """Which captions a text view is made from: those of a role such as "question"; those that have none if not given."""
+    sources: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """The sources of ``data.sources`` whose samples have this view. If not given, those of the view it is made from, or all
+    whose samples have what it is made of."""
 
 
 class EvaluatorConfig(PartConfig):

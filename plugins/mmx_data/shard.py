@@ -115,6 +115,8 @@ def members(key: str, raw: Raw, picture: Stored) -> dict[str, Any]:
     ``height`` as written, ``original_width`` and ``original_height`` where those were others, and ``key`` where the
     dataset had another one. ``captions`` are all of them.
     """
+    if raw.more or raw.roles:
+        raise DataError(f"{raw.key}: has several pictures or captions with roles, which shards cannot hold")
     fields: dict[str, Any] = {**raw.facts, **raw.fields}
     first, *others = raw.texts
     if others or "captions" not in fields:

@@ -62,11 +62,14 @@ class Source:
         """
         from mmx.data.keep import kept
         from mmx.data.stored import StoredDataset
-        from mmx.train.build import part
+        from mmx.train.build import filters_of, part
 
-        dataset = kept(cast("Dataset", part(self.registries, "dataset", self.config)), self.config.keep)
+        filters = filters_of(self.config.keep, self.registries)
+        dataset = kept(cast("Dataset", part(self.registries, "dataset", self.config)), filters)
         if not isinstance(dataset, StoredDataset):
             raise DataError(f"the dataset '{self.config.name}' does not store pictures as files, which this needs")
+        if not (dataset.pictured and dataset.captioned):
+            raise DataError("samples are looked at as pairs of a picture and captions: leave out --set samples")
         return dataset
 
 
@@ -131,7 +134,7 @@ def _changed(config: DatasetConfig, sets: Sequence[str], registries: Registries)
         return type(config).model_validate_json(json.dumps({**options, "name": config.name}), context=registries)
     except ValidationError as error:
         wrong = error.errors()[0]
-        path, values = ("data", "train", *wrong["loc"]), {"data": {"train": {"name": config.name}}}
+        path, values = ("data", "train", *wrong["loc"]), {"data": {"train": {**options, "name": config.name}}}
         what = unknown(path, values, registries) if wrong["type"] == "extra_forbidden" else message(wrong)
         raise RecipeError(f"--set {dotted(wrong['loc'])}: {what}") from None
 

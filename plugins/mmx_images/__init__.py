@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmx.plugin.hookspecs import hookimpl
 from mmx.plugin.registry import Registrar
-from mmx_images.configs import AugmentConfig, CaptionConfig, EvalConfig, MlmConfig, WarpConfig
+from mmx_images.configs import AugmentConfig, CaptionConfig, EvalConfig, MismatchedConfig, MlmConfig, WarpConfig
 
 
 @hookimpl
@@ -37,6 +37,13 @@ def mmx_register(register: Registrar) -> None:
         config=CaptionConfig,
         part="mmx_images.caption:Caption",
         summary="one of the sample's captions, at random or the first, optionally within a template",
+    )
+    register(
+        "text_transform",
+        "mismatched",
+        config=MismatchedConfig,
+        part="mmx_images.mismatched:Mismatched",
+        summary="a caption of the sample or of another one, and the fact which it is, for image-text matching",
     )
     register(
         "text_transform",

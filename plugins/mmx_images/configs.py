@@ -112,11 +112,26 @@ class CaptionConfig(TransformConfig):
         return self
 
 
+class MismatchedConfig(CaptionConfig):
+    """Options of the text transform ``mismatched``: those of ``caption``, and how often the caption is another sample's."""
+
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Probability of a caption of another sample of the same source."""
+    fact: Annotated[str, Field(min_length=1)] = "matched"
+    """Name of the fact that says which it is: 1 where the caption is the sample's own, 0 where it is another one's."""
+
+    @model_validator(mode="after")
+    def _reads_captions(self) -> Self:
+        if self.of is not None:
+            raise ValueError("reads the sample's captions; take 'of' out of its table")
+        return self
+
+
 class MlmConfig(TransformConfig):
     """Options of the text transform ``mlm`` (BERT, arXiv:1810.04805, section 3.1). Needs ``of``, the view it masks."""
 
-    mask: NonNegativeInt
-    """The id that stands for a hidden word; must be in the tokenizer's vocabulary."""
+    mask: NonNegativeInt | None = None
+    """The id that stands for a hidden word; the tokenizer's own if not given."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Probability of each word piece to be predicted. Start, end and padding never are."""
     masked: Share = 0.8

@@ -18,19 +18,25 @@ class Mlm(TextTransform):
     Labels have the true id where it is predicted and -100 elsewhere. Ids drawn at random are never special ones.
 
     Raises:
-        RecipeError: the mask id is not in the vocabulary, or is the id of padding, start or end.
+        RecipeError: there is no mask id, or it is not in the vocabulary, or is the id of padding, start or end.
     """
 
     def __init__(self, config: MlmConfig, tokenizer: Tokenizer) -> None:
         special = [tokenizer.pad, tokenizer.start, tokenizer.end]
-        if config.mask >= tokenizer.vocabulary or config.mask in special:
+        mask = tokenizer.mask if config.mask is None else config.mask
+        if mask is None:
             raise RecipeError(
-                f"mask = {config.mask} must be an id below the vocabulary's {tokenizer.vocabulary} "
+                f"the tokenizer {type(tokenizer).__name__} has no id for hidden words: say with mask = ID which one stands "
+                "for them, or take a tokenizer that has one"
+            )
+        if mask >= tokenizer.vocabulary or mask in special:
+            raise RecipeError(
+                f"mask = {mask} must be an id below the vocabulary's {tokenizer.vocabulary} "
                 f"and none of padding, start and end {special}"
             )
-        self.config = config
+        self.config, self.mask = config, mask
         never = torch.zeros(tokenizer.vocabulary, dtype=torch.bool)
-        never[[*special, config.mask]] = True
+        never[[*special, mask]] = True
         self.edges = torch.tensor([tokenizer.start, tokenizer.end])
         self.ordinary = (~never).nonzero().squeeze(1)
 
@@ -43,5 +49,5 @@ class Mlm(TextTransform):
         predicted = (chosen < config.share) & source.mask & ~torch.isin(ids, self.edges)
         replace = predicted & (fate >= config.masked) & (fate < config.masked + config.random)
         others = self.ordinary[torch.randint(len(self.ordinary), ids.shape, generator=draw)]
-        masked = torch.where(predicted & (fate < config.masked), config.mask, torch.where(replace, others, ids))
+        masked = torch.where(predicted & (fate < config.masked), self.mask, torch.where(replace, others, ids))
         return WordRow(masked, source.mask, torch.where(predicted, ids, -100))

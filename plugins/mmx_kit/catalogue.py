@@ -9,6 +9,7 @@ from mmx_kit.datasets import DATASET_CHECKS
 from mmx_kit.encoders import ENCODER_CHECKS
 from mmx_kit.engines import ENGINE_CHECKS
 from mmx_kit.evaluators import EVALUATOR_CHECKS
+from mmx_kit.filters import FILTER_CHECKS
 from mmx_kit.fusions import FUSION_CHECKS
 from mmx_kit.globals_kept import GLOBAL_CHECKS
 from mmx_kit.imports import IMPORT_CHECKS
@@ -37,6 +38,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *PRECISION_CHECKS,
     *STEP_CHECKS,
     *DATASET_CHECKS,
+    *FILTER_CHECKS,
     *TRANSFORM_CHECKS,
     *TOKENIZER_CHECKS,
     *OPTIMIZER_CHECKS,

@@ -1,12 +1,13 @@
 """Datasets: samples by index that are the same whoever reads them, in whatever order."""
 
 import random
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
 from PIL import Image
 
+from mmx.config import DatasetConfig
 from mmx.errors import DataError
 from mmx.parts.dataset import MEASURES, BadSampleError, Dataset, Sample
 from mmx_kit.case import Case
@@ -62,29 +63,39 @@ def _samples(case: Case) -> None:
     good = [sample for index in looked_at(dataset) if (sample := _sample(dataset, index)) is not None]
     if not good:
         raise BrokenError("every sample is a BadSampleError")
-    labelled = dataset.classes() is not None
+    wordless = dataset.classes() is not None or "text" not in cast(DatasetConfig, case.config).modalities()
+    types = dict[str, type]()
     for sample in good:
-        _check_picture(sample)
+        for picture in (sample.image, *sample.more):
+            _check_picture(sample.key, picture)
         texts: object = sample.texts
         if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in sample.texts):  # pyright: ignore
             raise BrokenError(f"{sample.key}: texts is a tuple of strings, not {texts!r}")
-        if not sample.texts and not labelled:
+        if not (sample.texts or sample.roles or wordless):
             raise BrokenError(f"{sample.key}: has no text, and the dataset has no classes; raise BadSampleError")
         for name, fact in sample.facts.items():
-            if type(fact) is not int or not -(2**63) <= fact < 2**63:
-                raise BrokenError(f"{sample.key}: the fact '{name}' is a whole number of 64 bits, not {fact!r}")
+            _check_fact(sample.key, name, fact, types.setdefault(name, type(fact)))
 
 
-def _check_picture(sample: Sample) -> None:
-    image: object = sample.image
+def _check_fact(key: str, name: str, fact: object, expected: type) -> None:
+    whole = type(fact) is int and -(2**63) <= fact < 2**63
+    numbers = type(fact) is float or (isinstance(fact, tuple) and all(type(one) is float for one in cast("Any", fact)))
+    if not (whole or numbers):
+        wanted = "a whole number of 64 bits, a float or a tuple of floats"
+        raise BrokenError(f"{key}: the fact '{name}' is {wanted}, not {fact!r}")
+    if type(fact) is not expected:
+        raise BrokenError(f"{key}: the fact '{name}' is of another type than in other samples: {fact!r}")
+
+
+def _check_picture(key: str, image: object) -> None:
     if image is None:
         return
     if not isinstance(image, Image.Image):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise BrokenError(f"{sample.key}: the picture is a PIL image, not a {type(image).__name__}")
+        raise BrokenError(f"{key}: the picture is a PIL image, not a {type(image).__name__}")
     try:
         image.convert("RGB")
     except Exception as error:
-        raise BrokenError(f"{sample.key}: the picture cannot be converted to RGB: {error}") from error
+        raise BrokenError(f"{key}: the picture cannot be converted to RGB: {error}") from error
 
 
 def _same_again(case: Case) -> None:
@@ -135,7 +146,7 @@ def _classes(case: Case) -> None:
             raise BrokenError(f"the group '{name}' has labels that are not below the {count} names")
     for index in looked_at(dataset):
         sample = _sample(dataset, index)
-        if sample is not None and not 0 <= sample.facts.get("label", -1) < count:
+        if sample is not None and sample.facts.get("label") not in range(count):
             has = sample.facts.get("label", "no label")
             raise BrokenError(
                 f"{sample.key}: the fact 'label' is 0 to {count - 1}, the place of its name; it has {has}"
@@ -183,7 +194,7 @@ def _sample(dataset: Dataset, index: int) -> Sample | None:
 DATASET_CHECKS: Final = (
     Check("length and keys", "a fixed length; one key a sample, the same from key and read", _KIND, _length_and_keys),
     Check("end", "there is nothing behind the last sample, and reading uses nothing up", _KIND, _outside),
-    Check("samples", "a picture, a tuple of texts, facts that are whole numbers", _KIND, _samples),
+    Check("samples", "pictures, a tuple of texts, facts that are numbers or vectors of one type", _KIND, _samples),
     Check("same again", "a sample is the same however often, in whatever order it is read", _KIND, _same_again),
     Check("fresh pictures", "who changes a picture does not change the next read", _KIND, _fresh_pictures),
     Check("classes", "labels are places in the list of names; templates have a place for them", _KIND, _classes),

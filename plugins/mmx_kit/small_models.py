@@ -63,7 +63,7 @@ def loaded(case: Case, model: ModelData, fresh: bool = False) -> LoadedModel:
     """Build a model with its tensors; with those that it starts with where ``fresh``."""
     tables = cast("dict[str, Any]", json.loads(json.dumps(dict(model.tables))))
     if not fresh:
-        return assembled(tables, case.registries, model.tensors, _CPU, "what was read")
-    parts = parts_of(tables, case.registries, "small()")
+        return assembled(tables, case.registries, model.tensors, _CPU, "what was read", Path())
+    parts = parts_of(tables, case.registries, "small()", Path())
     found = build.model_of(parts, case.registries, build.reading(parts, case.registries))[0]
-    return assembled(tables, case.registries, found.state_dict(), _CPU, "small()")
+    return assembled(tables, case.registries, found.state_dict(), _CPU, "small()", Path())

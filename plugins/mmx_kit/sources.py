@@ -13,6 +13,8 @@ from mmx_kit.samples import PartnerTokenizer
 
 CAPTIONS: Final = ("a red dog", "two cats", "blue")
 """Captions that any tokenizer can read; short, so that one of bytes keeps them whole."""
+SECONDS: Final = {"one second sample": ("a green cat", "green"), "another second sample": ("a white house",)}
+"""Captions of second samples."""
 ODD_TEXTS: Final[Mapping[str, str]] = {
     "an empty text": "",
     "white space": " \t\n ",

@@ -21,6 +21,9 @@ def _ids(case: Case) -> None:
         id = getattr(tokens, name)
         if type(id) is not int or not 0 <= id < tokens.vocabulary:
             raise BrokenError(f"{name} is {id!r}: expected an id below the vocabulary's {tokens.vocabulary}")
+    mask = tokens.mask
+    if mask is not None and (not 0 <= mask < tokens.vocabulary or mask in (tokens.pad, tokens.start, tokens.end)):
+        raise BrokenError(f"mask is {mask!r}: expected an id of its own below {tokens.vocabulary}, or None")
     for text in CAPTIONS:
         ids = tokens.encode(text)
         _check_ids(tokens, repr(text), ids)

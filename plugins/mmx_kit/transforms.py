@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from mmx.parts.dataset import BadSampleError
-from mmx.parts.transform import PixelRow, WordRow
+from mmx.parts.transform import PairedTextTransform, PixelRow, WordRow
 from mmx_kit.case import Case
-from mmx_kit.check import BrokenError, Check
+from mmx_kit.check import BrokenError, Check, NotApplicableError
 from mmx_kit.globals_kept import restored
 from mmx_kit.partners import SIZES
-from mmx_kit.sources import image_sources, odd_pictures, odd_texts, text_sources
+from mmx_kit.sources import SECONDS, image_sources, odd_pictures, odd_texts, text_sources
 from mmx_kit.uses import fresh, image_row, is_derived, row_values, text_row
 
 _IMAGE: Final = ("image_transform",)
@@ -100,6 +100,29 @@ def _rows(case: Case) -> None:
         raise BrokenError(f"rows have several shapes, {sorted(shapes)}, and cannot be stacked to a batch")
 
 
+def _second(case: Case) -> None:
+    transform = fresh(case)
+    if not isinstance(transform, PairedTextTransform):
+        raise NotApplicableError("it reads no second sample")
+    source: Any = next(iter(_sources(case).values()))
+    made = {name: _paired(transform, source, second, 0) for name, second in SECONDS.items()}
+    for name, row in made.items():
+        _check_words(f"the first caption with {name}", row)
+        if row_values(_paired(fresh(case, seed=1), source, SECONDS[name], 0)) != row_values(row):
+            raise BrokenError(f"the row made with {name} is another one when it is made again, with the same draw")
+    if len({repr(row_values(row)) for row in made.values()}) == 1:
+        raise BrokenError("its row is the same for every second sample")
+    facts = {tuple(sorted(row.facts)) for row in (*made.values(), transform(source, torch.Generator().manual_seed(0)))}
+    if len(facts) > 1:
+        raise BrokenError(f"rows with and without a second sample have other facts: {sorted(facts)}")
+
+
+def _paired(transform: PairedTextTransform, source: Any, second: tuple[str, ...], seed: int) -> WordRow:
+    draw = torch.Generator().manual_seed(seed)
+    transform.wants(draw)
+    return transform.paired(source, second, draw)
+
+
 def _check_row(case: Case, name: str, row: Any) -> None:
     if case.kind == "image_transform":
         _check_pixels(name, row)
@@ -169,5 +192,6 @@ TRANSFORM_CHECKS: Final = (
     Check("draws", "a row depends on its source and on draw: not on other draws, nor on other rows", _BOTH, _draws),
     Check("source kept", "the source is left as it was, and rows have memory of their own", _BOTH, _source_kept),
     Check("source read", "another source gives another row", _BOTH, _depends),
+    Check("second sample", "a row made with a second sample depends on it, and on draw", _TEXT, _second),
     Check("odd sources", "odd pictures and texts give a row, or BadSampleError", _BOTH, _odd),
 )

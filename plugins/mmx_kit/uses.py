@@ -123,8 +123,9 @@ def read(dataset: Dataset, index: int) -> object:
         sample = dataset.read(index)
     except BadSampleError as error:
         return f"bad sample: {error}"
-    image = None if sample.image is None else (sample.image.size, sample.image.convert("RGB").tobytes())
-    return sample.key, image, sample.texts, tuple(sorted(sample.facts.items()))
+    pictures = [picture for picture in (sample.image, *sample.more) if picture is not None]
+    images = tuple((picture.size, picture.convert("RGB").tobytes()) for picture in pictures)
+    return sample.key, images, sample.texts, tuple(sorted(sample.facts.items())), tuple(sorted(sample.roles.items()))
 
 
 def image_row(transform: ImageTransform, source: Any, seed: int = 0) -> object:
@@ -146,7 +147,8 @@ def text_row(transform: TextTransform, source: Any, seed: int = 0) -> object:
 def row_values(row: PixelRow | WordRow) -> object:
     """Return the tensors of a row as plain values."""
     tensors = (row.pixels, row.hidden, row.labels) if isinstance(row, PixelRow) else (row.ids, row.mask, row.labels)
-    return tuple(None if t is None else (str(t.dtype), tuple(t.shape), t.numpy().tobytes()) for t in tensors)
+    facts = tuple(sorted(row.facts.items())) if isinstance(row, WordRow) else ()
+    return *(None if t is None else (str(t.dtype), tuple(t.shape), t.numpy().tobytes()) for t in tensors), facts
 
 
 def subject(seed: int = 0) -> EvalModel:

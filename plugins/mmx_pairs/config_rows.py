@@ -25,6 +25,14 @@ class RowsConfig(StoredConfig):
     """Column of pictures. If not given, the one that is named image, filepath, path, file, url or the like."""
     caption: Annotated[str, Field(min_length=1)] | None = None
     """Column of captions, texts or lists of texts. If not given, the one that is named caption, text, title or the like."""
+    more_images: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Columns of further pictures of a sample, in their order: frames, or the second of a pair. The image views' ``picture``
+    chooses one."""
+    roles: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    """Columns of captions that have a role, as ``{ question = "question", answer = "answers" }``. The text views' ``role``
+    chooses one. Where these are given, captions without a role are read only if ``caption`` names their column."""
+    facts: dict[str, Literal["int", "float", "vector"]] = Field(default_factory=dict)
+    """Columns that losses and evaluators read, and what they hold, as ``{ label = "int", similarity = "float" }``."""
     key: Annotated[str, Field(min_length=1)] | None = None
     """Column of keys, which name samples; each row has one of its own. The number of the row if not given."""
     dead_links: Literal["stop", "skip"] = "stop"

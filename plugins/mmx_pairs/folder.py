@@ -67,32 +67,28 @@ class Folder(StoredDataset):
         key = _printable(path)
         if entry.outside:
             raise BadSampleError(f"{key}: is a link that leads out of the folder {shown(self.config.folder)}")
-        held = self._held(entry)
-        if entry.picture is None:
+        held = _held(entry, self.config)
+        if self.pictured and entry.picture is None:
             raise BadSampleError(f"{key}: has no picture ({' '.join(f'.{name}' for name in PICTURES)})")
-        if held is None:
+        if self.captioned and held is None:
             raise BadSampleError(f"{key}: has no caption (.{self.config.caption.partition(':')[0]})")
         try:
-            texts = self._texts(self.pictures.file(f"{path}.{held}", key, "caption", LARGEST_CAPTION), key)
+            texts = self._texts(path, held, key) if self.captioned else ()
         except BadSampleError:
             self.pictures.forget(f"{path}.{entry.picture}")
             raise
-        return Raw(key, self.pictures.file(f"{path}.{entry.picture}", key), texts, self._fields(path, entry, key))
+        image = self.pictures.file(f"{path}.{entry.picture}", key) if self.pictured else b""
+        return Raw(key, image, texts, self._fields(path, entry, key))
 
     @override
     def ahead(self, indices: Sequence[int]) -> None:
         """Begin to fetch pictures at URLs."""
         chosen = (self.entries[index] for index in indices)
-        self.pictures.begin(f"{path}.{entry.picture}" for path, entry in chosen if self._usable(entry))
+        if self.pictured:
+            self.pictures.begin(f"{path}.{entry.picture}" for path, entry in chosen if _whole(entry, self.config))
 
-    def _usable(self, entry: Entry) -> bool:
-        return entry.picture is not None and self._held(entry) is not None and not entry.outside
-
-    def _held(self, entry: Entry) -> str | None:
-        """Return the ending of the file that holds a sample's caption."""
-        return entry.text if self.config.caption.partition(":")[0] == "txt" else entry.json
-
-    def _texts(self, data: bytes, key: str) -> tuple[str, ...]:
+    def _texts(self, path: str, held: str | None, key: str) -> tuple[str, ...]:
+        data = self.pictures.file(f"{path}.{held}", key, "caption", LARGEST_CAPTION)
         if self.config.lines:
             return kept(text_from(data, key).split("\n"), key)
         return texts_from(data, key, self.config.caption)
@@ -116,19 +112,33 @@ def _entries(config: FolderConfig) -> list[tuple[str, Entry]]:
         seen[extension.lower() if dot else "no extension"] += 1
         if kind:
             _add(found.setdefault(key, Entry()), kind, extension, _printable(name))
-    caption = config.caption.partition(":")[0]
+    caption, wanted = config.caption.partition(":")[0], config.modalities()
     used = sorted(
         (key, entry)
         for key, entry in found.items()
-        if entry.picture or entry.outside or (entry.text if caption == "txt" else entry.json)
+        if entry.outside or (entry.picture and "image" in wanted) or (_held(entry, config) and "text" in wanted)
     )
-    if not any(entry.picture and (entry.text if caption == "txt" else entry.json) for _, entry in used):
+    if not any(_whole(entry, config) for _, entry in used):
+        parts = {"image": f"one of {' '.join(f'.{name}' for name in PICTURES)}", "text": f".{caption}"}
+        lacks = {"image": "a picture", "text": "a caption"}
         have = " ".join(f".{extension} ({count})" for extension, count in seen.most_common(20)) or "no files at all"
         raise DataError(
-            f"folder {shown(config.folder)}: no sample has a picture and a caption; found extensions: {have}; wanted "
-            f"one of {' '.join(f'.{name}' for name in PICTURES)} and .{caption}; name what is there in the dataset's caption"
+            f"folder {shown(config.folder)}: no sample has {' and '.join(lacks[part] for part in wanted)}; found "
+            f"extensions: {have}; wanted {' and '.join(parts[part] for part in wanted)}; name what is there in the "
+            'dataset\'s caption, or say with samples = "images" or "texts" that there is nothing else'
         )
     return used
+
+
+def _held(entry: Entry, config: FolderConfig) -> str | None:
+    """Return the ending of the file that holds a sample's caption."""
+    return entry.text if config.caption.partition(":")[0] == "txt" else entry.json
+
+
+def _whole(entry: Entry, config: FolderConfig) -> bool:
+    """Say whether a sample has the files that are wanted of it."""
+    parts = {"image": entry.picture, "text": _held(entry, config)}
+    return not entry.outside and all(parts[part] is not None for part in config.modalities())
 
 
 def _files(config: FolderConfig) -> Iterator[tuple[str, bool]]:

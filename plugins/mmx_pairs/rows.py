@@ -74,9 +74,18 @@ class Rows(ABC):
 class Columns:
     """Which columns hold what."""
 
-    image: str
-    caption: str
+    images: Sequence[str]
+    """Of a sample's pictures in their order; none where they are not read."""
+    caption: str | None
+    """None where captions that have no role are not read."""
+    roles: Mapping[str, str]
+    facts: Sequence[str]
     key: str | None
+
+    @property
+    def apart(self) -> set[str]:
+        """Those that are no fields of a sample: pictures and captions."""
+        return {*self.images, *self.roles.values(), *([self.caption] if self.caption is not None else [])}
 
 
 def chosen(columns: Sequence[str], config: RowsConfig, table: str) -> Columns:
@@ -85,14 +94,29 @@ def chosen(columns: Sequence[str], config: RowsConfig, table: str) -> Columns:
     Raises:
         DataError: an option names none of the columns, or none or several could be meant.
     """
-    image = config.image or _guessed(columns, _IMAGE, "image", "pictures", table)
-    caption = config.caption or _guessed(columns, _CAPTION, "caption", "captions", table)
-    for option, name in (("image", image), ("caption", caption), ("key", config.key)):
-        if name is not None and columns.count(name) > 1:
+    images, caption, roles = list[str](), None, dict[str, str]()
+    if "image" in config.modalities():
+        images = [config.image or _guessed(columns, _IMAGE, "image", "pictures", table), *config.more_images]
+    if "text" in config.modalities():
+        roles, caption = config.roles, config.caption
+        if caption is None and not roles:
+            caption = _guessed(columns, _CAPTION, "caption", "captions", table)
+    found = Columns(images, caption, roles, tuple(config.facts), config.key)
+    for option, name in _named(found):
+        if columns.count(name) > 1:
             raise DataError(f"{table} has two columns '{name}'; name them differently")
-        if name is not None and name not in columns:
+        if name not in columns:
             raise DataError(f"{table} has no column '{name}', which {option} names (it has: {_listed(columns)})")
-    return Columns(image, caption, config.key)
+    return found
+
+
+def _named(columns: Columns) -> Iterator[tuple[str, str]]:
+    """Yield the options that name columns, and the names."""
+    yield from zip(("image", *["more_images"] * len(columns.images)), columns.images, strict=False)
+    yield from (("caption", columns.caption),) if columns.caption is not None else ()
+    yield from ((f"roles.{role}", name) for role, name in columns.roles.items())
+    yield from (("facts", name) for name in columns.facts)
+    yield from (("key", columns.key),) if columns.key is not None else ()
 
 
 def number_of(value: object) -> float | None:

@@ -16,6 +16,7 @@ from mmx.data.stored import StoredDataset
 from mmx.errors import DataError
 from mmx.parts.dataset import MEASURES, BadSampleError, Raw
 from mmx_pairs.config_rows import RowsConfig
+from mmx_pairs.facts import fact_of
 from mmx_pairs.keys import Keys
 from mmx_pairs.pictures import Pictures, brief
 from mmx_pairs.rows import Columns, Row, Rows, chosen, no_number, number_of
@@ -84,17 +85,22 @@ class RowsDataset(StoredDataset):
     def raw(self, index: int) -> Raw:
         key = self.key(index)
         row, columns, rows, pictures = self._row(index, key)
-        place, picture = rows.place(self._at(index)[1]), row.get(columns.image)
+        place, cells = rows.place(self._at(index)[1]), [row.get(name) for name in columns.images]
         try:
-            texts = texts_of(_cell(row, columns.caption, key), key, columns.caption)
-            image = pictures.read(picture, key)
+            texts = () if columns.caption is None else _texts(row, columns.caption, key)
+            roles = {role: _texts(row, name, key) for role, name in columns.roles.items()}
+            facts = {
+                name: fact_of(rows.value(row.get(name)), self._options.facts[name], name) for name in columns.facts
+            }
+            image, *more = [pictures.read(cell, key) for cell in cells] or [b""]
         except BadSampleError as error:
-            pictures.forget(picture)
+            for cell in cells:
+                pictures.forget(cell)
             raise BadSampleError(f"{error} ({place})") from None
-        apart = (columns.image, columns.caption)
+        apart = columns.apart
         fields = {name: rows.value(cell) for name, cell in row.items() if name not in apart and cell not in (None, "")}
-        origin = f"{brief(picture)}, {place}" if isinstance(picture, str) else place
-        return Raw(key, image, texts, fields, origin=origin)
+        origin = f"{brief(cells[0])}, {place}" if cells and isinstance(cells[0], str) else place
+        return Raw(key, image, texts, fields, facts, origin, tuple(more), roles)
 
     @override
     def runs(self) -> Sequence[int]:
@@ -108,7 +114,7 @@ class RowsDataset(StoredDataset):
                 row, columns, _, pictures = self._row(index, self.key(index))
             except BadSampleError:
                 continue
-            pictures.begin([row.get(columns.image)])
+            pictures.begin([row.get(name) for name in columns.images])
 
     @override
     def columns(self, names: Sequence[str]) -> Mapping[str, Float64[np.ndarray, " samples"]]:
@@ -126,8 +132,7 @@ class RowsDataset(StoredDataset):
 
     def _numbers(self, names: Sequence[str]) -> Iterator[dict[str, float]]:
         for (_, rows, _), columns in zip(self.parts, self._columns, strict=True):
-            apart = (columns.image, columns.caption)
-            there = [name for name in names if name not in apart and rows.may_have(name)]
+            there = [name for name in names if name not in columns.apart and rows.may_have(name)]
             for row in rows.scan(there):
                 values = {} if row is None else {name: number_of(rows.value(row.get(name))) for name in there}
                 yield {name: number for name, number in values.items() if number is not None}
@@ -135,7 +140,7 @@ class RowsDataset(StoredDataset):
     def _names_of_numbers(self) -> list[str]:
         found = set[str]()
         for (_, rows, _), columns in zip(self.parts, self._columns, strict=True):
-            others = [name for name in rows.columns if name not in (columns.image, columns.caption)]
+            others = [name for name in rows.columns if name not in columns.apart]
             for row in rows.scan(others):
                 if row is not None:
                     found.update(name for name in others if number_of(rows.value(row.get(name))) is not None)
@@ -165,8 +170,8 @@ class RowsDataset(StoredDataset):
             raise BadSampleError(f"{key}: {error}") from None
 
 
-def _cell(row: Row, column: str, key: str) -> object:
+def _texts(row: Row, column: str, key: str) -> tuple[str, ...]:
     cell = row.get(column)
     if cell is None:
         raise BadSampleError(f"{key}: has no caption (column {column})")
-    return cell
+    return texts_of(cell, key, column)

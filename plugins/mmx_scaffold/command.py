@@ -22,7 +22,7 @@ def new(
         typer.Argument(
             metavar="KIND",
             help="image_encoder (or encoder), text_encoder, fusion, loss, dataset, evaluator, image_transform (or "
-            "transform), text_transform, tokenizer or tracker.",
+            "transform), text_transform, tokenizer, filter or tracker.",
         ),
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What recipes will call the part, such as my_loss.")],

@@ -38,6 +38,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("tokenizer", "tokenizer", "the UTF-8 bytes of a text, 259 ids"),
         Kind("optimizer", "optimizer", "AdaGrad: each element's rate falls with the gradients it has seen"),
         Kind("schedule", "schedule", "a rate that falls with a power of the steps"),
+        Kind("filter", "filter", "of samples with the same caption, only the first few stay"),
         Kind("tracker", "tracker", "a CSV table of steps in the run folder"),
         Kind("weights", "format", "model folders: tables in a JSON file beside tensors with names of their own"),
     )

@@ -57,7 +57,7 @@ class Shards(StoredDataset):
     @override
     def raw(self, index: int) -> Raw:
         key, image, caption, beside = self._parts(index)
-        texts = texts_from(caption, key, self.config.caption)
+        texts = texts_from(caption, key, self.config.caption) if self.captioned else ()
         own = caption if self.config.extensions.caption_extension == "json" else beside
         return Raw(key, image, texts, {} if own is None else fields_of(own))
 
@@ -71,8 +71,8 @@ class Shards(StoredDataset):
 
     @override
     def columns(self, names: Sequence[str]) -> Mapping[str, Float64[np.ndarray, " samples"]]:
-        if self.catalog.facts is None:
-            return super().columns(names)
+        if self.catalog.facts is None or not (self.pictured and self.captioned):
+            return super().columns(names)  # the index has numbers of whole pairs alone
         return columns(names, self.catalog.rows, self.catalog.facts, self.catalog.spans())
 
     @override
@@ -96,8 +96,7 @@ class Shards(StoredDataset):
         self._check_size(shard)
         image, caption, beside = self._read(key, shard, self._spans(row))
         self._check(key, row, (image, caption, beside))
-        assert image is not None and caption is not None  # it was refused
-        return key, image, caption, beside
+        return key, image or b"", caption or b"", beside  # where one is wanted and not there, it was refused
 
     def _spans(self, row: int) -> tuple[Span, Span, Span]:
         """Return where the parts are, without JSON that is too large to be read."""
@@ -111,7 +110,7 @@ class Shards(StoredDataset):
             part, offset = again
             first = self.catalog.rows.places[row, 2 * part]
             return f"has a second {PARTS[part]}: they are at bytes {first} and {offset} of its shard"
-        for part in (IMAGE, CAPTION):
+        for part in (*([IMAGE] if self.pictured else []), *([CAPTION] if self.captioned else [])):
             offset, size = spans[part]
             if offset < 0:
                 return f"has no {PARTS[part]} ({self.config.extensions.wanted(part)})"

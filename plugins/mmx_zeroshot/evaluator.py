@@ -174,7 +174,10 @@ def _require_labels(dataset: Dataset) -> None:
 def _label(sample: Sample) -> int:
     if "label" not in sample.facts:
         raise DataError(f"{sample.key} has no fact 'label', which samples before it have")
-    return sample.facts["label"]
+    label = sample.facts["label"]
+    if not isinstance(label, int):
+        raise DataError(f"{sample.key}: the fact 'label' is the number of a class, not {label!r}")
+    return label
 
 
 def _classes(config: ZeroShotConfig, dataset: Dataset) -> Classes:

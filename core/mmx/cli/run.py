@@ -146,6 +146,7 @@ def _evaluate_run(request: EvalRequest, recipe: Path | None, out: Path | None, s
     from mmx.plugin.manager import Plugins
     from mmx.recipe.load import load
     from mmx.runs.folder import open_run
+    from mmx.runs.layout import FILES
     from mmx.runs.plugin_files import refuse_others
     from mmx.train.prepare import tracer
 
@@ -159,6 +160,7 @@ def _evaluate_run(request: EvalRequest, recipe: Path | None, out: Path | None, s
     refuse_others(opened, request.plugins, f"mmx eval {request.run}", more=True)
     plugins = Plugins(files=request.plugins, say=say, trace=tracer(request.trace))
     found = load(opened.resolved, request.overrides, request.unset, plugins.registries)
+    found.tokenizer.use_copies(opened.path / FILES)
     from mmx.train import api
 
     return api.evaluate_run(request, plugins, found, say)

@@ -34,6 +34,15 @@ class Interleave:
             first, number = first + here, number - here
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
+    def before(self, position: int) -> Sequence[int]:
+        """Return how many of each source stand before a position."""
+        periods, inside = divmod(position, self.period)
+        past = self._before(inside)
+        found, left = np.asarray(past, np.int64) + periods * np.asarray(self.counts, np.int64), inside - sum(past)
+        if left:
+            found += np.bincount(self._within(inside - left, left)[0], minlength=len(self.counts))
+        return found.tolist()
+
     def _within(self, first: int, number: int) -> Part:
         if len(self.counts) == 1:
             return np.zeros(number, np.int64), np.arange(first, first + number)

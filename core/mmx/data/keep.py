@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterator, Mapping, Sequence
-from typing import final
+from collections.abc import Mapping, Sequence
+from typing import Final, final
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool
 from typing_extensions import override
 
-from mmx.config import KeepTable
 from mmx.data.stored import StoredDataset
-from mmx.errors import DataError, RecipeError
-from mmx.parts.dataset import Classes, Dataset, Raw, Sample
+from mmx.errors import DataError, MmxError, PluginError, RecipeError
+from mmx.parts.dataset import BadSampleError, Classes, Dataset, Raw, Sample
+from mmx.parts.filter import Columns, Filter, NumberFilter, SampleFilter
 
-Columns = Mapping[str, Float64[np.ndarray, " samples"]]
-Test = tuple[str, Bool[np.ndarray, " samples"]]
-"""The option, and which samples fail it."""
+_AHEAD: Final = 64
+"""Samples that are told of before they are read."""
+
+Filters = Mapping[str, Filter]
+"""By the keys that those they leave out are counted under."""
 
 
 class Kept(Dataset, ABC):
     """The samples of a dataset that pass its filters, in their order.
 
-    ``left_out`` counts the others, each by the first option that it fails. What cannot be measured passes, so that the
-    sample is read, and named and counted as a bad one; but a number that is not stored with a sample fails.
+    Filters by numbers come first, then those that read samples, each in the order of the recipe. ``left_out`` counts the
+    samples that each leaves out of those that the ones before it left.
 
     Raises:
-        RecipeError: the dataset has no such number.
+        RecipeError: the dataset has no number that a filter needs.
         DataError: no sample is left.
     """
 
-    def __init__(self, dataset: Dataset, keep: KeepTable) -> None:
+    def __init__(self, dataset: Dataset, filters: Filters) -> None:
         self._dataset = dataset
+        self.left_out = dict.fromkeys(filters, 0)
         passing = np.ones(len(dataset), bool)
-        self.left_out: dict[str, int] = {}
-        for option, fails in _tests(_columns(dataset, keep), keep):
-            self.left_out[option] = int((passing & fails).sum())
-            passing &= ~fails
+        by_number = {key: one for key, one in filters.items() if isinstance(one, NumberFilter)}
+        columns = _columns(dataset, by_number)
+        for key, number in by_number.items():
+            stay = _mask(key, number, columns, len(dataset))
+            self.left_out[key] = int((passing & ~stay).sum())
+            passing &= stay
+        for key, one in filters.items():
+            if isinstance(one, SampleFilter):
+                self.left_out[key] = _look(key, one, dataset, passing)
         self._indices = np.flatnonzero(passing)
         if not self._indices.size:
             counts = ", ".join(f"{option}: {count:,}" for option, count in self.left_out.items() if count)
@@ -50,6 +58,10 @@ class Kept(Dataset, ABC):
     @override
     def key(self, index: int) -> str:
         return self._dataset.key(self._inner(index))
+
+    @override
+    def read_texts(self, index: int) -> Sample:
+        return self._dataset.read_texts(self._inner(index))
 
     @override
     def classes(self) -> Classes | None:
@@ -88,55 +100,69 @@ class _KeptSamples(Kept):
 
 @final
 class _KeptFiles(Kept, StoredDataset):
-    def __init__(self, dataset: StoredDataset, keep: KeepTable) -> None:
-        super().__init__(dataset, keep)
+    def __init__(self, dataset: StoredDataset, filters: Filters) -> None:
+        super().__init__(dataset, filters)
         self._files = dataset
-        self._largest, self._draft = dataset._largest, dataset._draft
+        self._take(dataset)
 
     @override
     def raw(self, index: int) -> Raw:
         return self._files.raw(self._inner(index))
 
 
-def kept(dataset: Dataset, keep: KeepTable | None) -> Dataset:
+def kept(dataset: Dataset, filters: Filters) -> Dataset:
     """Return a dataset with its filters, itself if there are none. One that stores files remains one.
 
     Raises:
         RecipeError: the dataset has no such number.
         DataError: no sample is left.
+        PluginError: a filter breaks its contract.
     """
-    if keep is None:
+    if not filters:
         return dataset
-    return _KeptFiles(dataset, keep) if isinstance(dataset, StoredDataset) else _KeptSamples(dataset, keep)
+    return _KeptFiles(dataset, filters) if isinstance(dataset, StoredDataset) else _KeptSamples(dataset, filters)
 
 
 def dropped(dataset: Dataset) -> Mapping[str, int]:
-    """Return how many samples each filter of a dataset left out, by its option."""
+    """Return how many samples each filter of a dataset left out, by its key."""
     return dataset.left_out if isinstance(dataset, Kept) else {}
 
 
-def _columns(dataset: Dataset, keep: KeepTable) -> Columns:
-    sides = () if keep.min_side is None and keep.max_aspect is None else ("width", "height")
-    length = () if keep.min_characters is None and keep.max_characters is None else ("characters",)
+def _columns(dataset: Dataset, filters: Mapping[str, NumberFilter]) -> Columns:
+    names = list(dict.fromkeys(name for one in filters.values() for name in one.numbers))
+    if not names:
+        return {}
     try:
-        return dataset.columns([*sides, *length, *keep.fields])
+        return dataset.columns(names)
     except RecipeError as error:
         raise RecipeError(f"keep: {error}") from error
 
 
-def _tests(columns: Columns, keep: KeepTable) -> Iterator[Test]:
-    """Yield each option; comparisons with NaN are false, so what is not known fails none but ``fields``."""
-    if keep.min_side is not None:
-        yield "min_side", np.minimum(columns["width"], columns["height"]) < keep.min_side
-    if keep.max_aspect is not None:
-        width, height = columns["width"], columns["height"]
-        yield "max_aspect", np.maximum(width, height) > keep.max_aspect * np.minimum(width, height)
-    if keep.min_characters is not None:
-        yield "min_characters", columns["characters"] < keep.min_characters
-    if keep.max_characters is not None:
-        yield "max_characters", columns["characters"] > keep.max_characters
-    for name, bounds in keep.fields.items():
-        column = columns[name]
-        low = -np.inf if bounds.min is None else bounds.min
-        high = np.inf if bounds.max is None else bounds.max
-        yield f"fields.{name}", ~((column >= low) & (column <= high))
+def _mask(key: str, one: NumberFilter, columns: Columns, count: int) -> Bool[np.ndarray, " samples"]:
+    stay = one.stay({name: columns[name] for name in one.numbers})
+    if stay.dtype != bool or stay.shape != (count,):
+        raise PluginError(
+            f"keep.{key}: {type(one).__qualname__}.stay returned {stay.dtype} of shape {list(stay.shape)}; one bool for "
+            f"each of the {count} samples was expected"
+        )
+    return stay
+
+
+def _look(key: str, one: SampleFilter, dataset: Dataset, passing: Bool[np.ndarray, " samples"]) -> int:
+    """Show a filter the samples that are left, take those out that do not stay, and return how many."""
+    left, read = np.flatnonzero(passing).tolist(), dataset.read if one.pictures else dataset.read_texts
+    before = len(left)
+    for place, index in enumerate(left):
+        if place % _AHEAD == 0:
+            dataset.ahead(left[place : place + 2 * _AHEAD])
+        try:
+            passing[index] = one.stays(read(index))
+        except BadSampleError:
+            continue
+        except (MmxError, MemoryError):
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"keep.{key}: the filter fails on the sample {dataset.key(index)}: {type(error).__name__}: {error}"
+            ) from error
+    return before - int(passing.sum())

@@ -22,7 +22,7 @@ from torch._C import _remove_worker_pids
 from torch.utils.data import DataLoader
 
 from mmx.data.heartbeat import Heartbeat, show
-from mmx.data.order import Asked, Order
+from mmx.data.order import Asked, StepOrder
 from mmx.data.views import Reader, StepData
 from mmx.data.watch import Watch, died
 from mmx.errors import DataError, MmxError
@@ -45,7 +45,7 @@ _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 def stream(
     reader: Reader,
-    order: Order,
+    order: StepOrder,
     start: int,
     steps: int,
     workers: int,
@@ -179,7 +179,7 @@ def _as_read(step: StepData | MmxError) -> StepData | MmxError:
 @final
 @dataclass(frozen=True)
 class _Plan:
-    order: Order
+    order: StepOrder
     start: int
     steps: int
     rank: int

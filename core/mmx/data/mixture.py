@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
@@ -35,8 +35,11 @@ class Mixture(Dataset):
     @override
     def read(self, index: int) -> Sample:
         name, dataset, inner = self._find(index)
+        return self._named(name, dataset, inner, dataset.read)
+
+    def _named(self, name: str, dataset: Dataset, inner: int, read: Callable[[int], Sample]) -> Sample:
         try:
-            sample = dataset.read(inner)
+            sample = read(inner)
         except BadSampleError as error:
             raise BadSampleError(str(error).removeprefix(f"{dataset.key(inner)}: ")) from error
         return replace(sample, key=f"{name}/{sample.key}")
@@ -61,11 +64,26 @@ class Mixture(Dataset):
     def notes(self) -> Sequence[str]:
         return [f"{name}: {note}" for name, dataset in self.sources.items() for note in dataset.notes()]
 
+    @override
+    def read_texts(self, index: int) -> Sample:
+        name, dataset, inner = self._find(index)
+        return self._named(name, dataset, inner, dataset.read_texts)
+
+    def span(self, name: str) -> range:
+        """Return the indices of a source's samples."""
+        start = int(self._starts[self._names.index(name)])
+        return range(start, start + len(self.sources[name]))
+
     def _find(self, index: int) -> tuple[str, Dataset, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         place = int(np.searchsorted(self._starts, index, side="right")) - 1
         return self._names[place], self._datasets[place], index - int(self._starts[place])
+
+
+def source_of(key: str) -> str:
+    """Return the source that a mixture's sample is of; names of sources have no slash."""
+    return key.partition("/")[0]
 
 
 def sizes(dataset: Dataset) -> list[int]:

@@ -6,6 +6,7 @@ import io
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, final
 
 import numpy as np
@@ -28,30 +29,50 @@ _HUGE: Final = 2**1023
 class StoredDataset(Dataset):
     """A dataset that has its pictures as files. It says how a sample's bytes are read; they are decoded here.
 
-    Samples with the same captions have the same ``group``: a loss can leave them out of each other's negatives.
+    Samples with the same captions have the same ``group``: a loss can leave them out of each other's negatives. Pictures
+    that are not wanted (``samples = "texts"``) are not decoded; ``raw`` need not read them (``pictured``), nor captions
+    that are not (``captioned``).
     """
 
     def __init__(self, config: StoredConfig) -> None:
         self._largest, self._draft = config.max_pixels, config.draft
+        self.pictured, self.captioned = (modality in config.modalities() for modality in ("image", "text"))
 
     @abstractmethod
     def raw(self, index: int) -> Raw:
         """Read one sample as it is stored.
 
         Raises:
-            BadSampleError: it has no picture or no caption.
+            BadSampleError: it has no picture or no caption, where it should.
             DataError: the dataset as a whole cannot be read.
             IndexError: there is no such sample.
         """
+
+    def _take(self, other: StoredDataset) -> None:
+        """Read files as another dataset does."""
+        self._largest, self._draft = other._largest, other._draft
+        self.pictured, self.captioned = other.pictured, other.captioned
 
     @final
     @override
     def read(self, index: int) -> Sample:
         with stage("read"):
             raw = self.raw(index)
+        if not self.pictured:
+            return self._sample(raw)
         with stage("decode"), blamed(raw):
-            image = decode(raw.image, raw.key, self._largest, self._draft)
-        return Sample(raw.key, image, raw.texts, {"group": seed_of(*raw.texts), **raw.facts})
+            image, *more = [decode(data, raw.key, self._largest, self._draft) for data in (raw.image, *raw.more)]
+        return replace(self._sample(raw), image=image, more=tuple(more))
+
+    @override
+    def read_texts(self, index: int) -> Sample:
+        with stage("read"):
+            return self._sample(self.raw(index))
+
+    def _sample(self, raw: Raw) -> Sample:
+        texts, roles = (raw.texts, raw.roles) if self.captioned else ((), {})
+        alike = {"group": seed_of(*texts)} if texts else {}
+        return Sample(raw.key, None, texts, {**alike, **raw.facts}, roles=roles)
 
     @override
     def columns(self, names: Sequence[str]) -> Mapping[str, Float64[np.ndarray, " samples"]]:

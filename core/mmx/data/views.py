@@ -3,19 +3,21 @@
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import TypeVar, final
 
 import torch
 from torch import Tensor
 
 from mmx.data.heartbeat import NOTHING, beat
+from mmx.data.mixture import Mixture, source_of
 from mmx.data.order import Asked, Ticket
 from mmx.data.permute import seed_of
+from mmx.data.seconds import second_captions
 from mmx.data.stages import stage, taken
 from mmx.errors import DataError, MmxError, PluginError, RecipeError
 from mmx.parts.batch import Batch, Pixels, Words
-from mmx.parts.dataset import BadSampleError, Dataset, Sample
-from mmx.parts.transform import ImageTransform, PixelRow, TextTransform, WordRow
+from mmx.parts.dataset import BadSampleError, Dataset, Fact, Sample
+from mmx.parts.transform import ImageTransform, PairedTextTransform, PixelRow, TextTransform, WordRow
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class ImageView:
 
     transform: ImageTransform
     of: str | None
+    sources: Sequence[str] | None = None
+    """The sources whose samples have it; None if all have."""
+    picture: int = 0
+    """Which of a sample's pictures it is made from."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,13 @@ class TextView:
 
     transform: TextTransform
     of: str | None
+    sources: Sequence[str] | None = None
+    """As in :class:`ImageView`."""
+    role: str | None = None
+    """The role of the captions that it is made from; those without one if None."""
+
+
+_View = TypeVar("_View", ImageView, TextView)
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ class Row:
     key: str
     images: Mapping[str, PixelRow]
     texts: Mapping[str, WordRow]
-    facts: Mapping[str, int]
+    facts: Mapping[str, Fact]
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ class Reader:
         beat(ticket.index)
         key = self.dataset.key(ticket.index)
         try:
-            return self._row(self.dataset.read(ticket.index), ticket.epoch)
+            return self._row(key, ticket)
         except BadSampleError as error:
             return Skipped(key, str(error).removeprefix(f"{key}: "))
         except MmxError:
@@ -117,28 +130,48 @@ class Reader:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def _row(self, sample: Sample, epoch: int) -> Row:
+    def _row(self, key: str, ticket: Ticket) -> Row:
+        images, texts = self._of(key, self.images), self._of(key, self.texts)
+        read = self.dataset.read if images else self.dataset.read_texts
+        sample = read(ticket.index)
         with stage("images"):
-            images = self._images(sample, epoch)
+            pixels = self._images(sample, ticket.epoch, images)
         with stage("texts"):
-            texts = self._texts(sample, epoch)
-        return Row(sample.key, images, texts, sample.facts)
+            words = self._texts(sample, ticket, texts)
+        return Row(sample.key, pixels, words, _facts(sample, words))
 
-    def _images(self, sample: Sample, epoch: int) -> dict[str, PixelRow]:
+    def _of(self, key: str, views: Mapping[str, _View]) -> Mapping[str, _View]:
+        """Return the views that a sample's source has."""
+        if not isinstance(self.dataset, Mixture):
+            return views
+        source = source_of(key)
+        return {name: view for name, view in views.items() if view.sources is None or source in view.sources}
+
+    def _images(self, sample: Sample, epoch: int, views: Mapping[str, ImageView]) -> dict[str, PixelRow]:
         draw, made = torch.Generator(), dict[str, PixelRow]()
-        for name, view in self.images.items():
-            if sample.image is None:
-                raise BadSampleError("has no picture")
-            source = sample.image if view.of is None else made[view.of]
+        for name, view in views.items():
+            source = sample.picture(view.picture) if view.of is None else made[view.of]
             made[name] = view.transform(source, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "image", name)))
         return made
 
-    def _texts(self, sample: Sample, epoch: int) -> dict[str, WordRow]:
-        draw, made = torch.Generator(), dict[str, WordRow]()
-        for name, view in self.texts.items():
-            words = sample.texts if view.of is None else made[view.of]
-            made[name] = view.transform(words, draw.manual_seed(seed_of(self.seed, epoch, sample.key, "text", name)))
+    def _texts(self, sample: Sample, ticket: Ticket, views: Mapping[str, TextView]) -> dict[str, WordRow]:
+        draw, made, epoch = torch.Generator(), dict[str, WordRow](), ticket.epoch
+        for name, view in views.items():
+            source = _captions(sample, view.role) if view.of is None else made[view.of]
+            transform = view.transform
+            draw.manual_seed(seed_of(self.seed, epoch, sample.key, "text", name))
+            if isinstance(transform, PairedTextTransform) and transform.wants(draw):
+                seed = seed_of(self.seed, epoch, sample.key, "second", name)
+                among = self._beside(sample.key)
+                second = second_captions(self.dataset, among, ticket.index, sample, view.role, seed)
+                made[name] = transform.paired(source, second, draw)
+            else:
+                made[name] = transform(source, draw)
         return made
+
+    def _beside(self, key: str) -> range:
+        """Return the samples of a sample's source."""
+        return self.dataset.span(source_of(key)) if isinstance(self.dataset, Mixture) else range(len(self.dataset))
 
 
 def collate(rows: Sequence[Row | Skipped]) -> StepData:
@@ -151,10 +184,44 @@ def collate(rows: Sequence[Row | Skipped]) -> StepData:
     batch = Batch(
         images={view: _pixels([row.images[view] for row in good]) for view in good[0].images},
         texts={view: _words([row.texts[view] for row in good]) for view in good[0].texts},
-        facts={name: torch.tensor([row.facts[name] for row in good]) for name in sorted(shared)},
+        facts={name: _fact(name, good) for name in sorted(shared)},
         keys=[row.key for row in good],
     )
     return StepData(batch, bad)
+
+
+def _facts(sample: Sample, words: Mapping[str, WordRow]) -> Mapping[str, Fact]:
+    """Return the facts of a sample, with those that its text views give."""
+    found = dict(sample.facts)
+    for view, row in words.items():
+        twice = found.keys() & row.facts.keys()
+        if twice:
+            raise RecipeError(
+                f"data.texts.{view} gives the fact '{min(twice)}', which samples have already; name it differently"
+            )
+        found |= row.facts
+    return found
+
+
+def _captions(sample: Sample, role: str | None) -> tuple[str, ...]:
+    found = sample.captions(role)
+    if role is not None and not found:
+        known = ", ".join(sorted(sample.roles)) or "none"
+        raise BadSampleError(f"has no caption of the role '{role}' (roles it has: {known})")
+    return found
+
+
+def _fact(name: str, rows: Sequence[Row]) -> Tensor:
+    """Stack a fact. Its type must not depend on which samples are in the batch: other ranks have others."""
+    values = [row.facts[name] for row in rows]
+    kinds = {(type(value).__name__, len(value) if isinstance(value, tuple) else 0) for value in values}
+    if len(kinds) > 1 or not kinds <= {("int", 0), ("float", 0), *(kind for kind in kinds if kind[0] == "tuple")}:
+        found = ", ".join(sorted(f"{kind} of {length}" if kind == "tuple" else kind for kind, length in kinds))
+        raise PluginError(
+            f"the fact '{name}' of samples from {rows[0].key} on is {found}: the dataset should give an int, a float, or a "
+            "tuple of floats of one length, the same for all samples"
+        )
+    return torch.tensor(values, dtype=torch.int64 if isinstance(values[0], int) else torch.float32)
 
 
 def _pixels(rows: Sequence[PixelRow]) -> Pixels:

@@ -75,6 +75,8 @@ def save_bundle(folder: Path, recipe: Recipe, weights: Tensors, step: int) -> No
     try:
         folder.mkdir(parents=True, exist_ok=True)
         written = replace(folder / "model.safetensors", content.pieces())
+        for name in recipe.tokenizer.needed_files():
+            write_bytes(folder / name, recipe.tokenizer.needed_file(name).read_bytes())
         facts = {"format": FORMAT, "step": step, "sha256": written.sha256}
         description = {**facts, **model_tables(resolved)}
         write_bytes(folder / "model.json", (json.dumps(description, indent=2) + "\n").encode())
@@ -125,7 +127,7 @@ def load_bundle(folder: Path, registries: Registries, device: torch.device) -> L
         CheckpointError: it is not one, is of a newer format, or its weights do not fit its description.
     """
     tables, weights = read_bundle(folder)
-    return assembled(tables, registries, weights, device, f"{folder / 'model.json'}")
+    return assembled(tables, registries, weights, device, f"{folder / 'model.json'}", folder)
 
 
 def assembled(
@@ -134,13 +136,16 @@ def assembled(
     weights: Mapping[str, Tensor],
     device: torch.device,
     described: str,
+    copies: Path,
 ) -> LoadedModel:
-    """Build the model that tables describe, with these weights; ``described`` is what messages call the tables.
+    """Build the model that tables describe, with these weights.
+
+    ``described`` is what messages call the tables; the folder ``copies`` has copies of the files that parts need.
 
     Raises:
         CheckpointError: the tables do not describe a model, or the weights do not fit it.
     """
-    return _assemble(parts_of(tables, registries, described), tables, registries, weights, device)
+    return _assemble(parts_of(tables, registries, described, copies), tables, registries, weights, device)
 
 
 def loaded_from(
@@ -172,8 +177,14 @@ class _Parts:
     preprocess: PreprocessTable
 
 
-def parts_of(tables: Mapping[str, Any], registries: Registries, described: str) -> _Parts:
-    """Return the options that tables hold; ``described`` is what messages call the tables.
+def parts_of(tables: Mapping[str, Any], registries: Registries, described: str, copies: Path) -> _Parts:
+    """Return the options that tables hold.
+
+    Args:
+        tables: of a recipe.
+        registries: the parts there are.
+        described: what messages call the tables.
+        copies: the folder that has copies of the files that parts need.
 
     Raises:
         CheckpointError: the tables do not describe a model.
@@ -184,7 +195,10 @@ def parts_of(tables: Mapping[str, Any], registries: Registries, described: str) 
         return registries[kind][tables[kind]["name"]].config.model_validate_json(text)
 
     try:
-        kinds = {kind: config(kind) for kind in ("image_encoder", "text_encoder", "fusion", "tokenizer")}
+        kinds: dict[str, Any] = {
+            kind: config(kind) for kind in ("image_encoder", "text_encoder", "fusion", "tokenizer")
+        }
+        kinds["tokenizer"].use_copies(copies)
         return _Parts(**kinds, preprocess=PreprocessTable.model_validate_json(json.dumps(tables["preprocess"])))
     except (KeyError, TypeError, ValidationError) as error:
         raise CheckpointError(f"{described} does not describe a model: {error}") from error

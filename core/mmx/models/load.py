@@ -23,7 +23,7 @@ from mmx.recipe.document import Document
 from mmx.recipe.load import load
 from mmx.recipe.overrides import override
 from mmx.recipe.schema import Recipe
-from mmx.runs.layout import RunFolder
+from mmx.runs.layout import FILES, RunFolder
 from mmx.train import build
 from mmx.train.resume import store_of
 
@@ -72,7 +72,8 @@ def built_model(
     note = widened(data.tensors)
     if note:
         say(f"{found.path}: {note}")
-    return assembled(tables, registries, data.tensors, device, f"{found.path}")
+    copies = found.path / FILES if found.form == "run" else found.path
+    return assembled(tables, registries, data.tensors, device, f"{found.path}", copies)
 
 
 def read_model(found: FoundModel, plugins: Plugins, say: Say) -> ModelData:

@@ -96,8 +96,8 @@ class Batch:
     images: Mapping[str, Pixels]
     texts: Mapping[str, Words]
     """Views by their names in the recipe."""
-    facts: Mapping[str, Shaped[Tensor, " b"]] = field(default_factory=dict[str, Tensor])
-    """Per-row numbers, such as ``group``: rows of one group show the same thing and are not negatives."""
+    facts: Mapping[str, Shaped[Tensor, "b ..."]] = field(default_factory=dict[str, Tensor])
+    """Numbers or vectors of each row, such as ``group``: rows of one group show the same thing and are not negatives."""
     keys: Sequence[str] = ()
     step: int = 0
 

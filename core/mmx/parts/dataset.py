@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,21 +17,47 @@ MEASURES: Final = ("width", "height", "characters")
 """What every dataset can tell of its samples: sides of the picture in pixels, and length of the longest caption."""
 
 
+Fact = int | float | tuple[float, ...]
+"""A whole number of 64 bits, a number, or a vector. A fact is of one type, and of one length, in all samples."""
+
+
 @dataclass(frozen=True)
 class Sample:
-    """One sample as read: a picture, its captions, and facts about it."""
+    """One sample as read: its pictures, its captions, and facts about it. It may have no picture, or no captions."""
 
     key: str
     """Names the sample in messages and in the report; unique within the dataset."""
     image: Image.Image | None
     texts: tuple[str, ...]
-    facts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Captions that have no role."""
+    facts: Mapping[str, Fact] = field(default_factory=dict[str, Fact])
     """Numbers of the sample, such as ``label`` and ``group``; losses and evaluators read them by name."""
+    more: tuple[Image.Image, ...] = ()
+    """Further pictures in their order, such as later frames or the second of a pair."""
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Captions that have a role, such as ``question`` and ``answer``, by it."""
+
+    def picture(self, number: int = 0) -> Image.Image:
+        """Return a picture by its number.
+
+        Raises:
+            BadSampleError: there are not so many.
+        """
+        if self.image is None:
+            raise BadSampleError("has no picture")
+        pictures = (self.image, *self.more)
+        if number >= len(pictures):
+            raise BadSampleError(f"has no picture {number} (it has {len(pictures)}, counted from 0)")
+        return pictures[number]
+
+    def captions(self, role: str | None = None) -> tuple[str, ...]:
+        """Return the captions of a role, or those that have none."""
+        return self.texts if role is None else self.roles.get(role, ())
 
 
 @dataclass(frozen=True)
 class Raw:
-    """One sample as stored: the picture's file, not decoded."""
+    """One sample as stored: the picture's file, not decoded; empty where samples have no pictures."""
 
     key: str
     """Names the sample in messages and in the report; unique within the dataset."""
@@ -39,10 +65,13 @@ class Raw:
     texts: tuple[str, ...]
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What else is stored with it, as in its JSON or in the columns of its row."""
-    facts: Mapping[str, int] = field(default_factory=dict[str, int])
+    facts: Mapping[str, Fact] = field(default_factory=dict[str, Fact])
     """As in :class:`Sample`."""
     origin: str = ""
     """Where it is, as messages name it, if its key does not tell."""
+    more: tuple[bytes, ...] = ()
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """As in :class:`Sample`, pictures not decoded."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +112,16 @@ class Dataset(ABC):
             DataError: the dataset as a whole cannot be read.
             IndexError: there is no such sample.
         """
+
+    def read_texts(self, index: int) -> Sample:
+        """Read one sample for its captions and facts alone; datasets that can need not decode its picture.
+
+        Raises:
+            BadSampleError: its captions cannot be used.
+            DataError: the dataset as a whole cannot be read.
+            IndexError: there is no such sample.
+        """
+        return replace(self.read(index), image=None, more=())
 
     def classes(self) -> Classes | None:
         """Return the classes of a labelled dataset, None if it has none."""

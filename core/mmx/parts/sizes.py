@@ -23,6 +23,8 @@ class Sizes:
     """The shared width ``d``; 0 if the fusion has none."""
     joint: int = 0
     """Width of the fusion's joint representation; 0 if it has none."""
+    mask: int | None = None
+    """Token id that stands for a hidden word, None if the tokenizer has none."""
     steps: int = 0
     """Steps of the run, for what grows over it; losses are told, encoders and fusions are not."""
     epoch_steps: int = 0

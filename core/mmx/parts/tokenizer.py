@@ -19,6 +19,8 @@ class Tokenizer(ABC):
     start: int
     end: int
     """Ids of padding, start and end of text."""
+    mask: int | None = None
+    """Id that stands for a hidden word, None if there is none."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:

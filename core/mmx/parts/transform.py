@@ -1,13 +1,16 @@
 """The contracts of transforms: how a sample becomes a row of a view."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Int, Shaped
 from PIL import Image
 from torch import Tensor
+
+from mmx.parts.dataset import Fact
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class WordRow:
     ids: Int[Tensor, " t"]
     mask: Bool[Tensor, " t"]
     labels: Int[Tensor, " t"] | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict[str, Fact])
+    """Facts about the sample that come from how the row was made, such as whether it is the caption of its picture."""
 
 
 class ImageTransform(ABC):
@@ -61,3 +66,20 @@ class TextTransform(ABC):
     @abstractmethod
     def __call__(self, source: "tuple[str, ...] | WordRow", draw: torch.Generator) -> WordRow:
         """Return the row. Raises BadSampleError where the source cannot be used."""
+
+
+class PairedTextTransform(TextTransform):
+    """A text transform that makes some rows with the captions of a second sample, such as a caption that does not match.
+
+    The reader draws the second sample from the same source, by seed, epoch, key and view, so that it depends on neither
+    workers nor ranks. It has no caption in common with the first, and another ``group`` where samples have one. Only
+    its captions are read.
+    """
+
+    @abstractmethod
+    def wants(self, draw: torch.Generator) -> bool:
+        """Say, by drawing, whether a row is made with a second sample; where not, the row is what a call returns."""
+
+    @abstractmethod
+    def paired(self, source: "tuple[str, ...] | WordRow", second: tuple[str, ...], draw: torch.Generator) -> WordRow:
+        """Return the row of a sample, made with the captions of the second. Raises BadSampleError as a call does."""

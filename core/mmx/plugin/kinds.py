@@ -156,6 +156,13 @@ _TABLE: Final = (
         needed=True,
     ),
     Kind(
+        "filter",
+        "mmx.parts.filter:Filter",
+        "a sample stays or goes",
+        table="data.train.keep.filters",
+        many=True,
+    ),
+    Kind(
         "evaluator",
         "mmx.parts.evaluator:Evaluator",
         "a model is measured on a dataset",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias, cast
 
 from mmx.config import PartConfig, TransformConfig
+from mmx.recipe.feeds import feed_findings
 from mmx.recipe.schema import Recipe
 from mmx.recipe.source import KeyPath
 
@@ -23,6 +24,7 @@ def findings(recipe: Recipe) -> Iterator[Finding]:
     yield from _evaluation(recipe)
     yield from _views("images", recipe.data.images)
     yield from _views("texts", recipe.data.texts)
+    yield from feed_findings(recipe)
 
 
 def _length(recipe: Recipe) -> Iterator[Finding]:
@@ -46,11 +48,13 @@ def _optim(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _batch(recipe: Recipe) -> Iterator[Finding]:
-    pieces, batch = recipe.train.micro_batches, recipe.data.batch
-    if batch % pieces:
+    pieces = recipe.train.micro_batches
+    for key, batch in recipe.data.batches().items():
+        if not batch % pieces:
+            continue
         fits = [count for count in range(1, min(batch, 65) + 1) if batch % count == 0]
         near = min(fits, key=lambda count: abs(count - pieces))
-        yield ("train", "micro_batches"), f"should divide data.batch = {batch}, as {near} does, not {pieces}"
+        yield ("train", "micro_batches"), f"should divide {key} = {batch}, as {near} does, not {pieces}"
 
 
 def _mix(recipe: Recipe) -> Iterator[Finding]:
@@ -76,8 +80,9 @@ def _mix(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _parallel(recipe: Recipe) -> Iterator[Finding]:
-    for key, text in recipe.parallel.refusals(recipe.data.batch, recipe.train.micro_batches):
-        yield ("parallel", key), text
+    for where, batch in recipe.data.batches().items():
+        for key, text in recipe.parallel.refusals(batch, recipe.train.micro_batches):
+            yield ("parallel", key), text.replace("data.batch", where)
 
 
 def _evaluation(recipe: Recipe) -> Iterator[Finding]:

@@ -95,7 +95,10 @@ def _command(asked: Asked, recipe: Recipe, entry: Entry) -> str:
 
 def _of_data(text: str) -> bool:
     key = text.partition("=")[0].strip()
-    return any(key == table or key.startswith(f"{table}.") for table in ("data.train", "data.sources", "data.mix"))
+    return any(
+        key == table or key.startswith(f"{table}.")
+        for table in ("data.train", "data.sources", "data.mix", "data.turns")
+    )
 
 
 def _small(recipe: Recipe) -> Iterator[tuple[str, object]]:

@@ -26,6 +26,7 @@ from mmx.recipe.schema import (
     Recipe,
     TeacherTable,
     TrainTable,
+    TurnTable,
 )
 from mmx.recipe.source import dotted, quote
 
@@ -35,6 +36,7 @@ TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "teachers": TeacherTable,
     "data": DataTable,
     "data.mix": MixTable,
+    "data.turns": TurnTable,
     "optim.groups": GroupTable,
     "train": TrainTable,
     "checkpoint": CheckpointTable,
@@ -66,7 +68,7 @@ def page(topic: str, registries: Registries) -> str:
         RecipeError: there is no such topic.
     """
     if topic in TABLES:
-        title = f"{topic}.NAME" if topic in ("teachers", "optim.groups") else topic
+        title = f"{topic}.NAME" if topic in ("teachers", "data.turns", "optim.groups") else topic
         return _titled(title, TABLES[topic].__doc__ or "", options(TABLES[topic]))
     for length in range(len(topic), 0, -1):
         table, rest = topic[:length], topic[length + 1 :]

@@ -63,6 +63,17 @@ class MixTable(Table):
     """Passes over each source in an epoch, also parts of one; 1 where a source is not named."""
 
 
+class TurnTable(Table):
+    """Steps whose samples are of some sources only."""
+
+    sources: tuple[Name, ...] = ()
+    """Which sources; the one of the turn's own name if not given. They are mixed among themselves as ``data.mix`` says."""
+    weight: Rate = 1.0
+    """This turn's share of all steps, in any unit."""
+    batch: Count | None = None
+    """Samples in a step of this turn; ``data.batch`` if not given."""
+
+
 class DataTable(Table):
     """What is trained on: one dataset (``train``), or several that are mixed (``sources``)."""
 
@@ -84,6 +95,8 @@ class DataTable(Table):
     """Several datasets, by name, instead of ``train``."""
     mix: MixTable | None = None
     """How the sources are mixed; each once an epoch if not given."""
+    turns: dict[Name, TurnTable] = Field(default_factory=dict)
+    """Steps of one kind of data each, by name, which take turns. If not given, every step has samples of all sources."""
     images: dict[Name, Annotated[TransformConfig, Slot("image_transform")]] = Field(default_factory=dict)
     """Image views by name, each made by a transform from the picture or from another view."""
     texts: dict[Name, Annotated[TransformConfig, Slot("text_transform")]] = Field(default_factory=dict)
@@ -93,6 +106,16 @@ class DataTable(Table):
         """Return the datasets that are trained on, by their keys in the recipe; empty if it leaves them to whoever runs it."""
         one = {} if self.train is None else {"train": self.train}
         return cast("dict[str, DatasetConfig]", one | {f"sources.{name}": data for name, data in self.sources.items()})
+
+    def turn(self, name: str) -> tuple[str, ...]:
+        """Return the sources of a turn."""
+        return self.turns[name].sources or (name,)
+
+    def batches(self) -> dict[str, int]:
+        """Return the samples of a step, by the key that says so: one, or one for each turn with its own."""
+        own = {f"data.turns.{name}.batch": turn.batch for name, turn in self.turns.items() if turn.batch is not None}
+        needed = not self.turns or len(own) < len(self.turns)
+        return ({"data.batch": self.batch} if needed else {}) | own
 
 
 class TrainTable(Table):

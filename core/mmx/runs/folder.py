@@ -8,7 +8,7 @@ import re
 import shlex
 import tomllib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from mmx.plugin.manager import Plugins
 from mmx.runs.card import card
 from mmx.runs.environment import describe
 from mmx.runs.find import runs_nearby
-from mmx.runs.layout import RunFolder, Status, dump, recipe_name
+from mmx.runs.layout import FILES, RunFolder, Status, dump, recipe_name
 from mmx.runs.mask import mask
 from mmx.runs.plugin_files import copies
 
@@ -36,6 +36,7 @@ def create(
     name: str | None = None,
     argv: Sequence[str] = (),
     plugins: Plugins | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> RunFolder:
     """Make the folder of a new run: ``runs/<name>``, or ``runs/<recipe>/<time>-<random>`` if no name is given.
 
@@ -47,6 +48,7 @@ def create(
         name: the run's name.
         argv: the command line, for ``env.json``.
         plugins: those that the run uses; their names and versions are kept, and their files copied.
+        files: what parts are built from, by name; the run has copies in ``files/``.
 
     Raises:
         RecipeError: the name cannot be a folder's name.
@@ -76,6 +78,7 @@ def create(
             names,
         ).encode(),
         **copies([] if plugins is None else plugins.files),
+        **{f"{FILES}/{name}": data for name, data in (files or {}).items()},
     }
     try:
         _place(path, texts)

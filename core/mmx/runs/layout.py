@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,6 +21,8 @@ from mmx.runs.lines import JsonLines
 from mmx.runs.lock import RunLock
 from mmx.wording import counted
 
+FILES: Final = "files"
+"""The folder in a run's folder of copies of files that parts are built from."""
 Word = Literal["running", "finished", "stopped", "failed"]
 
 

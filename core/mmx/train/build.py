@@ -1,6 +1,7 @@
 """From a recipe to objects: each part from its config class, sizes flowing from tower to fusion to loss."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
@@ -11,6 +12,7 @@ from mmx.config import (
     DatasetConfig,
     EncoderConfig,
     EvaluatorConfig,
+    KeepTable,
     LossConfig,
     PartConfig,
     ScheduleConfig,
@@ -18,7 +20,8 @@ from mmx.config import (
 )
 from mmx.data.keep import kept
 from mmx.data.mixture import Mixture
-from mmx.data.order import Order, Source
+from mmx.data.order import Order, Source, StepOrder
+from mmx.data.turns import Turn, Turns
 from mmx.data.views import ImageView, Reader, TextView, needed
 from mmx.errors import DataError, RecipeError
 from mmx.learn.accumulate import inexact
@@ -31,6 +34,7 @@ from mmx.parts.dataset import Dataset
 from mmx.parts.encoder import ImageEncoder, TextEncoder
 from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Evaluator
+from mmx.parts.filter import Filter
 from mmx.parts.fusion import Fusion
 from mmx.parts.group import Group, SoloGroup
 from mmx.parts.loss import Loss
@@ -40,6 +44,7 @@ from mmx.parts.sizes import Sizes
 from mmx.parts.tokenizer import Tokenizer
 from mmx.parts.transform import Preprocess
 from mmx.plugin.registry import Registries
+from mmx.recipe.feeds import fed
 from mmx.recipe.schema import PreprocessTable, Recipe
 
 EMA = "ema"
@@ -112,7 +117,15 @@ def model_of(recipe: ModelParts, registries: Registries, read: Reading) -> tuple
 def sizes_of(read: Reading) -> Sizes:
     """Return the sizes that are known before there is an encoder."""
     tokens = read.tokenizer
-    return Sizes(read.preprocess.size, tokens.vocabulary, tokens.context, tokens.pad, tokens.start, tokens.end)
+    return Sizes(
+        read.preprocess.size,
+        tokens.vocabulary,
+        tokens.context,
+        tokens.pad,
+        tokens.start,
+        tokens.end,
+        mask=tokens.mask,
+    )
 
 
 def image_encoder_of(recipe: ModelParts, registries: Registries, sizes: Sizes) -> ImageEncoder:
@@ -149,7 +162,7 @@ def _freeze(model: Model, tower: Any, config: EncoderConfig, name: str) -> None:
 
 
 def objective_of(
-    recipe: Recipe, registries: Registries, model: Model, sizes: Sizes, group: Group, order: Order | None = None
+    recipe: Recipe, registries: Registries, model: Model, sizes: Sizes, group: Group, order: StepOrder | None = None
 ) -> Objective:
     """Build losses and teachers around a model; without an order of data, losses are told of an epoch as long as the run.
 
@@ -193,12 +206,12 @@ def refuse_unequal(recipe: Recipe, engine: Engine) -> None:
         RecipeError: they cannot; the message has the nearest batch.
     """
     pieces = engine.group.size * recipe.train.micro_batches
-    batch = recipe.data.batch
-    if batch % pieces:
-        raise RecipeError(
-            f"data.batch = {batch} does not divide into {engine.group.size} data-parallel ranks x train.micro_batches = "
-            f"{recipe.train.micro_batches}; the nearest that does: data.batch = {max(1, round(batch / pieces)) * pieces}"
-        )
+    for key, batch in recipe.data.batches().items():
+        if batch % pieces:
+            raise RecipeError(
+                f"{key} = {batch} does not divide into {engine.group.size} data-parallel ranks x train.micro_batches = "
+                f"{recipe.train.micro_batches}; the nearest that does: {key} = {max(1, round(batch / pieces)) * pieces}"
+            )
 
 
 def divide_norms(objective: Objective, group: Group, micro_batches: int, batch: int) -> None:
@@ -220,16 +233,52 @@ def loss_of(config: LossConfig, registries: Registries, sizes: Sizes) -> Loss:
 
 
 def reader_of(recipe: Recipe, registries: Registries, objective: Objective, read: Reading, dataset: Dataset) -> Reader:
-    """Build the views that the losses read, and those they are made from."""
+    """Build the views that the losses read, and those they are made from.
+
+    Raises:
+        RecipeError: a loss reads a view that is not declared, or views that no sample has together.
+    """
     wanted_images, wanted_texts = objective.views()
-    images = _views(registries, "image_transform", recipe.data.images, wanted_images, read.preprocess, "data.images")
-    texts = _views(registries, "text_transform", recipe.data.texts, wanted_texts, read.tokenizer, "data.texts")
+    pictures, captions = recipe.data.images, recipe.data.texts
+    images = _views(registries, "image_transform", pictures, wanted_images, read.preprocess, "data.images")
+    texts = _views(registries, "text_transform", captions, wanted_texts, read.tokenizer, "data.texts")
+    for name, loss in objective.losses.items():
+        refuse_unfed(name, cast(Loss, loss), recipe)
+    _refuse_idle(objective, recipe)
+    # Of a recipe without data, samples are made up and have all views.
+    given = recipe.data.given()
+    of_images, of_texts = (fed(recipe, "images"), fed(recipe, "texts")) if given else ({}, {})
     return Reader(
         dataset,
-        {name: ImageView(transform, of) for name, (transform, of) in images.items()},
-        {name: TextView(transform, of) for name, (transform, of) in texts.items()},
+        {n: ImageView(made, pictures[n].of, of_images.get(n), pictures[n].picture) for n, made in images.items()},
+        {n: TextView(made, captions[n].of, of_texts.get(n), captions[n].role) for n, made in texts.items()},
         recipe.seed,
     )
+
+
+def refuse_unfed(name: str, loss: Loss, recipe: Recipe) -> None:
+    """Check that some source has all views that a loss reads.
+
+    Raises:
+        RecipeError: none has, so that the loss would never be computed.
+    """
+    images, texts = fed(recipe, "images"), fed(recipe, "texts")
+    having = {f"image '{view}'": images[view] for view in loss.image_views if view in images}
+    having |= {f"text '{view}'": texts[view] for view in loss.text_views if view in texts}
+    if having and not set[str].intersection(*(set(sources) for sources in having.values())):
+        listed = "; ".join(f"{view}: {', '.join(sources) or 'none'}" for view, sources in having.items())
+        raise RecipeError(f"losses.{name} can never be computed: no source has all views that it reads ({listed})")
+
+
+def _refuse_idle(objective: Objective, recipe: Recipe) -> None:
+    """Check that each turn has something to train on."""
+    images, texts = fed(recipe, "images"), fed(recipe, "texts")
+    losses = [cast(Loss, loss) for loss in objective.losses.values()]
+    for turn in recipe.data.turns:
+        source = recipe.data.turn(turn)[0]  # all of a turn have the same views
+        having = [{view for view, sources in table.items() if source in sources} for table in (images, texts)]
+        if not any(having[0].issuperset(one.image_views) and having[1].issuperset(one.text_views) for one in losses):
+            raise RecipeError(f"data.turns.{turn}: no loss can be computed on its samples, so its steps would be idle")
 
 
 def _views(
@@ -239,9 +288,9 @@ def _views(
     wanted: set[str],
     need: object,
     table: str,
-) -> dict[str, tuple[Any, str | None]]:
+) -> dict[str, Any]:
     order = needed(wanted, {name: config.of for name, config in configs.items()}, table)
-    return {name: (part(registries, kind, configs[name], need), configs[name].of) for name in order}
+    return {name: part(registries, kind, configs[name], need) for name in order}
 
 
 def dataset_of(key: str, config: DatasetConfig, registries: Registries) -> Dataset:
@@ -252,12 +301,23 @@ def dataset_of(key: str, config: DatasetConfig, registries: Registries) -> Datas
     """
     dataset = cast(Dataset, part(registries, "dataset", config))
     try:
-        return kept(dataset, config.keep)
+        return kept(dataset, filters_of(config.keep, registries))
     except (DataError, RecipeError) as error:
         raise type(error)(f"{key}: {error}") from error
 
 
-def training_of(recipe: Recipe, registries: Registries) -> tuple[Dataset, Order]:
+def filters_of(keep: KeepTable | None, registries: Registries) -> dict[str, Filter]:
+    """Build the filters of a dataset, by the keys that those they leave out are counted under."""
+    tables = {} if keep is None else keep.parts()
+    return {key: cast(Filter, part(registries, "filter", _filter(table, registries))) for key, table in tables.items()}
+
+
+def _filter(table: Mapping[str, Any], registries: Registries) -> PartConfig:
+    """Return the options of a filter; those that a short key stands for are chosen here."""
+    return registries["filter"][table["name"]].config.model_validate_json(json.dumps(table), context=registries)
+
+
+def training_of(recipe: Recipe, registries: Registries) -> tuple[Dataset, StepOrder]:
     """Build what is trained on, and the order in which it is.
 
     Raises:
@@ -271,12 +331,32 @@ def training_of(recipe: Recipe, registries: Registries) -> tuple[Dataset, Order]
         key.removeprefix("sources."): dataset_of(f"data.{key}", config, registries)
         for key, config in data.given().items()
     }
-    mixed = bool(data.sources)
+    if not data.sources:
+        (one,) = parts.values()
+        return one, Order([Source(one.runs())], data.batch, recipe.seed, data.window)
+    mixture = Mixture(parts)
+    if not data.turns:
+        return mixture, _order(recipe, mixture, tuple(parts), data.batch)
+    turns = {name: Turn(_turn(recipe, mixture, name), table.weight) for name, table in data.turns.items()}
+    return mixture, Turns(turns)
+
+
+def _order(recipe: Recipe, mixture: Mixture, names: Sequence[str], batch: int) -> Order:
+    """Return the order of steps that have samples of these sources."""
+    data = recipe.data
     weights = None if data.mix is None else data.mix.weights
     amounts = weights or (data.mix and data.mix.repeat) or {}
-    sources = [Source(one.runs(), amounts.get(name, 1.0), name if mixed else "") for name, one in parts.items()]
-    order = Order(sources, data.batch, recipe.seed, data.window, weighted=weights is not None)
-    return (Mixture(parts) if mixed else parts["train"]), order
+    sources = [
+        Source(mixture.sources[name].runs(), amounts.get(name, 1.0), name, mixture.span(name).start) for name in names
+    ]
+    return Order(sources, batch, recipe.seed, data.window, weighted=weights is not None)
+
+
+def _turn(recipe: Recipe, mixture: Mixture, name: str) -> Order:
+    try:
+        return _order(recipe, mixture, recipe.data.turn(name), recipe.data.turns[name].batch or recipe.data.batch)
+    except DataError as error:
+        raise DataError(f"data.turns.{name}: {error}") from error
 
 
 class Measured(Protocol):
@@ -326,7 +406,7 @@ def engine_of(recipe: Recipe, registries: Registries) -> Engine:
     return cast(Engine, part(registries, "engine", recipe.parallel))
 
 
-def steps_of(recipe: Recipe, order: Order) -> int:
+def steps_of(recipe: Recipe, order: StepOrder) -> int:
     """Return the steps of the run, given in the recipe as steps or as epochs."""
     if recipe.train.steps is not None:
         return recipe.train.steps
@@ -343,7 +423,7 @@ def optimizer_of(recipe: Recipe, registries: Registries, objective: nn.Module) -
     return optimizer.over(parameter_groups(objective, recipe.optim))
 
 
-def schedule_of(recipe: Recipe, registries: Registries, order: Order) -> Schedule:
+def schedule_of(recipe: Recipe, registries: Registries, order: StepOrder) -> Schedule:
     """Build the schedule of the learning rate.
 
     Raises:

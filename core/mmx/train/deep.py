@@ -8,7 +8,7 @@ import torch
 
 from mmx.config import DatasetConfig, EvaluatorConfig, LossConfig
 from mmx.data.mixture import sizes
-from mmx.data.order import Order, Ticket
+from mmx.data.order import StepOrder, Ticket
 from mmx.data.views import Reader, Row, Skipped, collate
 from mmx.errors import DataError, MmxError, RecipeError
 from mmx.learn.accumulate import inexact
@@ -52,8 +52,8 @@ def deep_check(recipe: Recipe, document: Document, registries: Registries, say: 
     data = _data(recipe, registries, objective, found)
     if objective is not None and read is not None and data is not None and not found.problems:
         rows = found.attempt(("data",), lambda: _rows(recipe, registries, objective, read, *data, say))
-        if rows is not None:
-            found.attempt(("losses",), lambda: _forward(objective, collate(rows).batch))
+        for batch in rows or ():
+            found.attempt(("losses",), lambda batch=batch: _forward(objective, batch))
     for name, config in recipe.evaluators.items():
         found.attempt(
             ("evaluators", name), lambda name=name, config=config: _evaluator(name, config, registries, objective, say)
@@ -117,7 +117,7 @@ def _views(recipe: Recipe, losses: Mapping[str, Loss], found: Findings) -> None:
 
 def _data(
     recipe: Recipe, registries: Registries, objective: Objective | None, found: Findings
-) -> tuple[Dataset, Order | None] | None:
+) -> tuple[Dataset, StepOrder | None] | None:
     """Build what is trained on and its order; made-up samples, which have none, where the recipe has no data."""
     if not recipe.data.given():
         return Examples(SAMPLES, sorted(set[str]() if objective is None else objective.facts())), None
@@ -131,25 +131,28 @@ def _rows(
     objective: Objective,
     read: build.Reading,
     dataset: Dataset,
-    order: Order | None,
+    order: StepOrder | None,
     say: Say,
-) -> list[Row | Skipped]:
-    """Read the first samples."""
+) -> list[Batch]:
+    """Read the first samples, and return those that are in one step together."""
     reader = build.reader_of(recipe, registries, objective, read, dataset)
     if order is None:
         rows = [reader[Ticket(index, 0)] for index in range(min(SAMPLES, len(dataset)))]
         say(f"data.train: not given; the losses are computed on {len(rows)} made-up samples")
-        return rows
+        return [collate(rows).batch]
     steps = build.steps_of(recipe, order)
     build.schedule_of(recipe, registries, order)
-    rows, start = list[Row | Skipped](), 0
+    first, start = dict[str, list[Row | Skipped]](), 0
     for key, size in zip(recipe.data.given(), sizes(dataset), strict=True):
-        rows += _first(f"data.{key}", reader, range(start, start + min(SAMPLES, size)), size, say)
+        name = key.removeprefix("sources.")
+        first[name] = _first(f"data.{key}", reader, range(start, start + min(SAMPLES, size)), size, say)
         start += size
-    say(f"{many(order.samples)} samples an epoch, {steps:,} steps of {recipe.data.batch}")
+    counts = " and ".join(map(str, sorted(set(recipe.data.batches().values()))))
+    say(f"{many(order.samples)} samples an epoch, {steps:,} steps of {counts}")
     for note in dataset.notes():
         say(note)
-    return rows
+    turns = [recipe.data.turn(turn) for turn in recipe.data.turns] or [tuple(first)]
+    return [collate([row for name in turn for row in first[name]]).batch for turn in turns]
 
 
 def _first(where: str, reader: Reader, indices: range, size: int, say: Say) -> list[Row | Skipped]:

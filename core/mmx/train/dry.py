@@ -1,7 +1,7 @@
 """``--dry-run``: what a run would need, measured on this machine with a few rows; nothing is trained or written."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,7 +9,6 @@ import torch
 
 from mmx.data.budget import named
 from mmx.data.loader import stream
-from mmx.data.order import Ticket
 from mmx.errors import DataError
 from mmx.learn.objective import MicroBatchTerm
 from mmx.parts.batch import Batch
@@ -28,6 +27,12 @@ _GIB: Final = 2**30
 class Measured:
     """What a forward and backward over some rows took."""
 
+    batch: int
+    """Rows of the step that they are of."""
+    share: float
+    """Share of all steps that are such ones."""
+    reading: float
+    """Seconds that reading one row took."""
     rows: int
     seconds: float
     saved_bytes: int
@@ -42,18 +47,25 @@ def dry_run(built: Built, prepared: Prepared, say: Callable[[str], None]) -> Run
     """
     plan = built.plan
     say("reading the first batch and timing a few rows; nothing is trained")
-    plan.reader[Ticket(0, 0)]  # opens files and builds tables once
+    measured = [_of_sort(built, step, share) for step, share in plan.order.sorts()]
+    total, trained = parameters_of(plan.objective.model)
+    facts = _facts(built, measured, total, trained)
+    if not prepared.request.json:
+        print(_table(facts, built))
+    return RunResult(0, facts)
+
+
+def _of_sort(built: Built, step: int, share: float) -> Measured:
+    """Measure a step; where sources take turns, there is one of each turn."""
+    plan = built.plan
+    plan.reader[plan.order.tickets(step)[0]]  # opens files and builds tables once
     started = time.monotonic()
-    loaded = next(stream(plan.reader, plan.order, 0, 1, 0, pin=False))
+    loaded = next(stream(plan.reader, plan.order, step, step + 1, 0, pin=False))
     if len(loaded.batch.keys) < plan.recipe.train.micro_batches:
         raise DataError(f"the first batch has too few good samples to train on. Bad ones: {named(loaded.bad)}")
     reading = (time.monotonic() - started) / len(loaded.batch.keys)
-    measured = _measure(built, loaded.batch.to(built.engine.device))
-    total, trained = parameters_of(plan.objective.model)
-    facts = _facts(built, measured, reading, total, trained)
-    if not prepared.request.json:
-        print(_table(facts, built, measured))
-    return RunResult(0, facts)
+    found = _measure(built, loaded.batch.to(built.engine.device))
+    return replace(found, batch=plan.order.rows(step), share=share, reading=reading)
 
 
 def _measure(built: Built, batch: Batch) -> Measured:
@@ -86,7 +98,7 @@ def _once(built: Built, batch: Batch) -> Measured:
     seconds = time.monotonic() - started
     objective.zero_grad(set_to_none=True)
     weights = sum(p.untyped_storage().nbytes() for p in objective.parameters())
-    return Measured(len(batch.keys), seconds, max(0, sum(kept.values()) - weights))
+    return Measured(0, 0.0, 0.0, len(batch.keys), seconds, max(0, sum(kept.values()) - weights))
 
 
 def _first(batch: Batch, rows: int) -> Batch:
@@ -100,41 +112,42 @@ def _first(batch: Batch, rows: int) -> Batch:
     )
 
 
-def _facts(built: Built, measured: Measured, reading: float, total: int, trained: int) -> dict[str, float | int | str]:
+def _facts(built: Built, measured: Sequence[Measured], total: int, trained: int) -> dict[str, float | int | str]:
     plan, train = built.plan, built.recipe.train
-    row = measured.seconds / measured.rows
     # Accumulation runs each forward twice; a backward costs about two forwards.
     factor = 4 / 3 if train.micro_batches > 1 else 1.0
     workers = built.recipe.data.workers
-    compute = plan.order.batch * row * factor
-    wait = plan.order.batch * reading
+    compute = sum(one.share * one.batch * one.seconds / one.rows * factor for one in measured)
+    wait = sum(one.share * one.batch * one.reading for one in measured)
     step = compute + wait if workers == 0 else max(compute, wait / workers)
-    rows = plan.order.batch / train.micro_batches
+    batch = sum(one.share * one.batch for one in measured)
+    saved = max(one.saved_bytes * one.batch / train.micro_batches / one.rows for one in measured)
     state = sum(p.numel() * p.element_size() for p in built.objective.parameters())
     learned = sum(p.numel() * p.element_size() for p in built.objective.parameters() if p.requires_grad)
     kept = built.recipe.optim.kept()
-    memory = state + (1 + kept) * learned + measured.saved_bytes * rows / measured.rows
+    memory = state + (1 + kept) * learned + saved
     return {
         "recipe": built.recipe.name,
         "device": built.engine.describe(),
         "parameters": total,
         "trained": trained,
         "samples": plan.order.samples,
-        "batch": plan.order.batch,
+        "batch": round(batch),
         "micro_batches": train.micro_batches,
         "steps": plan.steps,
         "epochs": plan.steps / plan.order.per_epoch,
         "memory_bytes": int(memory),
         "saving_bytes": 2 * state + 3 * kept * learned,  # weights and optimizer, packed, and the largest of them twice
         "seconds_per_step": step,
-        "images_per_second": plan.order.batch / step,
-        "data_seconds_per_image": reading,
+        "images_per_second": batch / step,
+        "data_seconds_per_image": wait / batch,
         "seconds": step * plan.steps,
-        "measured_rows": measured.rows,
+        "measured_rows": sum(one.rows for one in measured),
     }
 
 
-def _table(facts: dict[str, float | int | str], built: Built, measured: Measured) -> str:
+def _table(facts: dict[str, float | int | str], built: Built) -> str:
+    plan = built.plan
     rows = [
         ("recipe", f"{facts['recipe']}"),
         ("losses", summed(built.recipe)),
@@ -152,6 +165,6 @@ def _table(facts: dict[str, float | int | str], built: Built, measured: Measured
         ("time", f"about {duration(float(facts['seconds']))}, evaluation and checkpoints not counted"),
     ]
     lines = [f"{name:<12}{value}" for name, value in rows]
-    if measured.rows < int(facts["batch"]):
-        lines.append(f"measured with {measured.rows} rows and scaled up")
+    if int(facts["measured_rows"]) < sum(plan.order.rows(step) for step, _ in plan.order.sorts()):
+        lines.append(f"measured with {facts['measured_rows']} rows and scaled up")
     return "\n".join([*lines, "nothing was trained"])

@@ -10,7 +10,7 @@ import torch
 
 from mmx.data.budget import Budget, named
 from mmx.data.loader import stream
-from mmx.data.order import Order
+from mmx.data.order import StepOrder
 from mmx.data.views import Reader, StepData
 from mmx.errors import DataError, MmxError, TrainingError
 from mmx.launch.signals import EXIT_CODES, TIME_LIMIT, Stop, Stopping, StopRequests
@@ -40,7 +40,7 @@ class Plan:
     schedule: Schedule
     engine: Engine
     reader: Reader
-    order: Order
+    order: StepOrder
     steps: int
     start: int
     spent: float
@@ -159,7 +159,7 @@ class Loop:
         plan, step, loaded = self.plan, self.step, met.loaded
         assert loaded is not None
         epoch, first = plan.order.place(step)
-        self._budget.spend(met.bad, epoch, first + plan.order.batch)
+        self._budget.spend(met.bad, epoch, first + plan.order.rows(step))
         if len(loaded.batch.keys) < plan.recipe.train.micro_batches:
             self._budget.undo()
             raise DataError(
@@ -183,7 +183,7 @@ class Loop:
         self.step += 1
         self._clock.step(len(met.keys), loaded.seconds)
         self._tally.step(met.keys, met.bad)
-        self.moments.taken(self.step, epoch, first, plan.order.batch, met.keys, met.bad, loss)
+        self.moments.taken(self.step, epoch, first, plan.order.rows(step), met.keys, met.bad, loss)
         kept = self.step == 1 or self.step % plan.recipe.train.log_every == 0 or self.step == plan.steps
         # The first step after a start too, so that whoever watches sees at once that it trains; an interrupted run keeps
         # the rows of a whole one.

@@ -23,7 +23,7 @@ from mmx.recipe.write import to_toml
 from mmx.runs.environment import changed
 from mmx.runs.find import find_unfinished
 from mmx.runs.folder import create, open_run
-from mmx.runs.layout import RunFolder
+from mmx.runs.layout import FILES, RunFolder
 from mmx.runs.plugin_files import refuse_others
 from mmx.train.request import RunRequest
 
@@ -86,6 +86,7 @@ def prepare(request: RunRequest, say: Say, plugins: Plugins | None = None) -> Pr
     source = folder.resolved if request.recipe is None else find_recipe(request.recipe).path
     recipe = load(source, request.overrides, request.unset, plugins.registries)
     _compare(before, recipe, say)
+    recipe.tokenizer.use_copies(folder.path / FILES)
     _refuse_engine(recipe, plugins)
     others = changed(folder.environment().get("plugins", ()), plugins)
     if others:
@@ -145,9 +146,22 @@ def new_folder(prepared: Prepared) -> RunFolder:
     request, recipe = prepared.request, prepared.recipe
     given = find_recipe(request.recipe or "").path.read_text(encoding="utf-8")
     argv = request.argv or tuple(sys.argv)
-    return create(
-        request.out, recipe.name, given, to_toml(recipe), name=request.name, argv=argv, plugins=prepared.plugins
+    try:
+        files = {name: recipe.tokenizer.needed_file(name).read_bytes() for name in recipe.tokenizer.needed_files()}
+    except OSError as error:
+        raise RecipeError(f"tokenizer: {error.filename} cannot be read: {error.strerror}") from error
+    folder = create(
+        request.out,
+        recipe.name,
+        given,
+        to_toml(recipe),
+        name=request.name,
+        argv=argv,
+        plugins=prepared.plugins,
+        files=files,
     )
+    recipe.tokenizer.use_copies(folder.path / FILES)
+    return folder
 
 
 def _compare(before: Recipe, after: Recipe, say: Say) -> None:

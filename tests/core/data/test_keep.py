@@ -10,8 +10,11 @@ from typing_extensions import override
 
 from mmx.config import BoundsTable, KeepTable
 from mmx.data.keep import kept
-from mmx.errors import DataError, RecipeError
+from mmx.errors import DataError, PluginError, RecipeError
 from mmx.parts.dataset import BadSampleError, Classes, Dataset, Sample
+from mmx.parts.filter import Filter, NumberFilter, SampleFilter
+from mmx.train.build import filters_of
+from mmx_toy.start import plugins
 
 SIDES = ((40, 30), (100, 10), (20, 20), (0, 0), (64, 64))
 """The fourth cannot be read."""
@@ -65,6 +68,11 @@ class Scored(Dataset):
         return {name: np.array(SCORES) for name in names}
 
 
+def filtered(dataset: Dataset, **options: Any) -> Dataset:
+    """Return a dataset with the filters of a recipe's table ``keep``."""
+    return kept(dataset, filters_of(KeepTable(**options), plugins().registries))
+
+
 def keys(dataset: Dataset) -> str:
     return "".join(dataset.key(index) for index in range(len(dataset)))
 
@@ -80,13 +88,13 @@ def keys(dataset: Dataset) -> str:
     ],
 )
 def test_each_filter_leaves_out_what_fails_it(options: dict[str, Any], left: str, counts: dict[str, int]) -> None:
-    dataset = kept(Five(), KeepTable(**options))
+    dataset = filtered(Five(), **options)
     assert (keys(dataset), dataset.left_out) == (left, counts)  # pyright: ignore
     assert len(dataset) + sum(counts.values()) == 5
 
 
 def test_what_cannot_be_measured_stays_to_be_counted_as_bad() -> None:
-    dataset = kept(Five(), KeepTable(min_side=50))
+    dataset = filtered(Five(), min_side=50)
     assert keys(dataset) == "de"
     with pytest.raises(BadSampleError, match="torn"):
         dataset.read(0)
@@ -102,32 +110,90 @@ def test_what_cannot_be_measured_stays_to_be_counted_as_bad() -> None:
     ],
 )
 def test_a_stored_number_is_within_its_bounds_and_there(bounds: BoundsTable, left: str) -> None:
-    dataset = kept(Scored(), KeepTable(fields={"score": bounds}))
+    dataset = filtered(Scored(), fields={"score": bounds})
     assert (keys(dataset), dataset.left_out) == (left, {"fields.score": 5 - len(left)})  # pyright: ignore
 
 
 def test_runs_are_those_of_what_is_left() -> None:
-    assert list(kept(Five(), KeepTable(min_characters=5)).runs()) == [1, 2]
-    assert list(kept(Five(), KeepTable(min_side=20)).runs()) == [1, 1, 2]
+    assert list(filtered(Five(), min_characters=5).runs()) == [1, 2]
+    assert list(filtered(Five(), min_side=20).runs()) == [1, 1, 2]
 
 
 def test_the_rest_passes_through() -> None:
-    dataset = kept(Five(), KeepTable(min_characters=5))
+    dataset = filtered(Five(), min_characters=5)
     assert dataset.classes() == Classes(("one",)) and dataset.read(2).texts == ("x" * 50, "b")
     assert dataset.columns(["width"])["width"].tolist()[::2] == [100.0, 64.0]
     for outside in (-1, 3):
         with pytest.raises(IndexError):
             dataset.read(outside)
-    assert kept(plain := Five(), None) is plain and len(kept(plain, KeepTable())) == 5
+    assert filtered(plain := Five()) is plain
 
 
 def test_a_number_that_there_is_not_is_named() -> None:
     with pytest.raises(
         RecipeError, match=r"keep: samples have no number 'score' \(they have: width, height, characters\)"
     ):
-        kept(Five(), KeepTable(fields={"score": BoundsTable(min=1)}))
+        filtered(Five(), fields={"score": BoundsTable(min=1)})
 
 
 def test_filters_that_leave_nothing_are_refused() -> None:
     with pytest.raises(DataError, match=r"keep leaves none of the 5 samples \(fields.score: 5\)"):
-        kept(Scored(), KeepTable(fields={"score": BoundsTable(min=2)}))
+        filtered(Scored(), fields={"score": BoundsTable(min=2)})
+
+
+class Odd(SampleFilter):
+    """Every second of the samples that it is shown."""
+
+    def __init__(self, pictures: bool = False) -> None:
+        self.seen: list[str] = []
+        self.pictures = pictures
+
+    @override
+    def stays(self, sample: Sample) -> bool:
+        assert (sample.image is not None) == self.pictures
+        self.seen.append(sample.key)
+        return len(self.seen) % 2 == 1
+
+
+def test_filters_that_read_samples_come_last_and_see_what_is_left() -> None:
+    side = filters_of(KeepTable(min_side=20), plugins().registries)
+    for pictures in (False, True):
+        odd = Odd(pictures)
+        filters: dict[str, Filter] = {"filters.odd": odd, **side}
+        dataset = kept(Five(), filters)
+        assert odd.seen == ["a", "c", "e"], "b is too small, d cannot be read"
+        assert keys(dataset) == "ade" and dict(dataset.left_out) == {"filters.odd": 1, "min_side": 1}  # pyright: ignore
+
+
+def test_a_filter_of_a_plugin_is_named_in_the_table() -> None:
+    table = KeepTable.model_validate(
+        {"min_side": 20, "filters": {"long": {"name": "words", "min": 3}}}, context=plugins().registries
+    )
+    dataset = kept(Five(), filters_of(table, plugins().registries))
+    assert keys(dataset) == "d" and dict(dataset.left_out) == {"min_side": 1, "filters.long": 3}  # pyright: ignore
+
+
+class Wrong(NumberFilter):
+    numbers = ("width",)
+
+    @override
+    def stay(self, columns: Mapping[str, Any]) -> Any:
+        return columns["width"][:2] > 0
+
+
+class Failing(Odd):
+    @override
+    def stays(self, sample: Sample) -> bool:
+        raise KeyError("no such thing")
+
+
+@pytest.mark.parametrize(
+    ("one", "found"),
+    [
+        (Wrong(), r"keep.filters.x: Wrong.stay returned bool of shape \[2\]; one bool for each of the 5 samples"),
+        (Failing(), "keep.filters.x: the filter fails on the sample a: KeyError"),
+    ],
+)
+def test_a_filter_that_breaks_its_contract_is_named(one: Filter, found: str) -> None:
+    with pytest.raises(PluginError, match=found):
+        kept(Five(), {"filters.x": one})

@@ -8,8 +8,10 @@ from mmx.config import KeepTable
 from mmx.data.keep import kept
 from mmx.data.mixture import Mixture, left_out, sizes
 from mmx.parts.dataset import BadSampleError
+from mmx.train.build import filters_of
 from mmx_toy.configs import Pictures
 from mmx_toy.data import ToyPictures
+from mmx_toy.start import plugins
 
 
 def toys(samples: int, bad: tuple[int, ...] = ()) -> ToyPictures:
@@ -46,6 +48,10 @@ def test_what_is_read_ahead_goes_to_its_source(mixture: Mixture, monkeypatch: py
 
 
 def test_what_filters_leave_out_is_counted_by_source(mixture: Mixture) -> None:
-    filtered = Mixture({"a": toys(3), "b": kept(toys(5), KeepTable(min_characters=6))})
+    filtered = Mixture(
+        {"a": toys(3), "b": kept(toys(5), filters_of(KeepTable(min_characters=6), plugins().registries))}
+    )
     assert left_out(mixture) == {} and left_out(filtered) == {"sources.b.keep.min_characters": 2}
-    assert left_out(kept(toys(5), KeepTable(min_characters=6))) == {"train.keep.min_characters": 2}
+    assert left_out(kept(toys(5), filters_of(KeepTable(min_characters=6), plugins().registries))) == {
+        "train.keep.min_characters": 2
+    }

@@ -53,6 +53,7 @@ def test_what_must_be_given_comes_first() -> None:
         ("train", False, ""),
         ("sources", False, ""),
         ("mix", False, ""),
+        ("turns", False, ""),
         ("images", False, ""),
         ("texts", False, ""),
     ]

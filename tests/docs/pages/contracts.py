@@ -34,7 +34,7 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
     "Samples and rows": (
         *("mmx.parts.dataset:Sample", "mmx.parts.dataset:Raw", "mmx.parts.dataset:Classes"),
         *("mmx.parts.dataset:BadSampleError", "mmx.data.stored:StoredDataset"),
-        *("mmx.parts.transform:PixelRow", "mmx.parts.transform:WordRow"),
+        *("mmx.parts.transform:PixelRow", "mmx.parts.transform:WordRow", "mmx.parts.transform:PairedTextTransform"),
     ),
     "What an evaluator reads and returns": tuple(
         f"mmx.parts.evaluator:{name}" for name in ("EvalModel", "Result", "Number", "Picture", "Guess")
@@ -68,7 +68,7 @@ FUNCTIONS: Final = (
 """Functions of the core that a part may call."""
 ALIASES: Final = (
     *("mmx.parts.encoder:Mode", "mmx.learn.global_batch:FeatureKind", "mmx.cli.words:Json"),
-    *("mmx.parts.lazy:Tensors", "mmx.parts.fusion:Ability"),
+    *("mmx.parts.lazy:Tensors", "mmx.parts.fusion:Ability", "mmx.parts.dataset:Fact", "mmx.parts.filter:Columns"),
 )
 
 

@@ -211,7 +211,7 @@ def read_tables(folder: Path) -> dict[str, Any]:
 
 
 def mmx_model(tables: dict[str, Any], plugins: Plugins) -> torch.nn.Module:
-    parts = parts_of(tables, plugins.registries, "the test")
+    parts = parts_of(tables, plugins.registries, "the test", Path())
     return build.model_of(parts, plugins.registries, build.reading(parts, plugins.registries))[0]
 
 

@@ -99,7 +99,7 @@ def test_a_dataset_that_is_named(
         ("upper=", "should be KEY=VALUE"),
         ("upper=3", "--set upper: should be true or false, not 3"),
         ("uper=true", "--set uper: unknown key; did you mean 'upper'"),
-        ("colour=3", "--set colour: unknown key .known: name, keep, remote, draft, max_pixels, path, upper"),
+        ("colour=3", "--set colour: unknown key .known: name, keep, samples, remote, draft, max_pixels, path, upper"),
         ("keep.min_sid=3", "--set keep.min_sid: unknown key; did you mean 'min_side'"),
         ("keep.fields.score=0.3", "--set keep.fields.score: should be a table such as . min = 0.3 ., not 0.3"),
         ("path.x=1", "the key leads nowhere"),

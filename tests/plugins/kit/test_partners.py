@@ -56,8 +56,8 @@ def test_the_dataset_has_pictures_that_differ_with_labels_and_captions(tmp_path:
     samples = [data.read(index) for index in range(len(data))]
     assert len({sample.image.tobytes() for sample in samples if sample.image is not None}) == len(data) > ROWS
     assert [sample.key for sample in samples] == [data.key(index) for index in range(len(data))]
-    names = data.classes().names
-    assert all(names[sample.facts["label"]] in sample.texts[0] for sample in samples)
+    names = {label: name for label, name in enumerate(data.classes().names)}
+    assert all(names[sample.facts["label"]] in sample.texts[0] for sample in samples)  # pyright: ignore
 
 
 def test_the_tokenizer_writes_and_reads_ascii_and_cuts_long_texts() -> None:

@@ -11,13 +11,14 @@ import pytest
 from broken.datasets import DATASET, DATASETS
 from broken.engines import ENGINE, ENGINES
 from broken.evaluators import EVALUATOR, EVALUATORS
+from broken.filters import FILTER_TWINS, FILTERS
 from broken.optimizers import OPTIMIZER, OPTIMIZERS
 from broken.options import OPTIONED, OPTIONS
 from broken.schedules import SCHEDULE, SCHEDULES
 from broken.table import Broken, Twin
 from broken.tokenizers import TOKENIZER, TOKENIZERS
 from broken.trackers import TRACKER, TRACKERS, LeavesProcess
-from broken.transforms import IMAGE_TRANSFORM, TEXT_TRANSFORM, TRANSFORMS
+from broken.transforms import IMAGE_TRANSFORM, PAIRED_TRANSFORM, TEXT_TRANSFORM, TRANSFORMS
 from broken.travelling import TRAVELLING
 from broken.weights import WEIGHT_FORMAT, WEIGHTS
 from jaxtyping import TypeCheckError
@@ -30,6 +31,7 @@ from mmx_kit.configs import CONFIG_CHECKS
 from mmx_kit.datasets import DATASET_CHECKS
 from mmx_kit.engines import ENGINE_CHECKS
 from mmx_kit.evaluators import EVALUATOR_CHECKS
+from mmx_kit.filters import FILTER_CHECKS
 from mmx_kit.globals_kept import GLOBAL_CHECKS, restored
 from mmx_kit.optimizers import OPTIMIZER_CHECKS
 from mmx_kit.schedules import SCHEDULE_CHECKS
@@ -44,6 +46,7 @@ CHECKS = (
     *GLOBAL_CHECKS,
     *WORKER_CHECKS,
     *DATASET_CHECKS,
+    *FILTER_CHECKS,
     *TRANSFORM_CHECKS,
     *TOKENIZER_CHECKS,
     *OPTIMIZER_CHECKS,
@@ -54,21 +57,12 @@ CHECKS = (
     *WEIGHTS_CHECKS,
 )
 TWINS = (
-    *(DATASET, IMAGE_TRANSFORM, TEXT_TRANSFORM, TOKENIZER, OPTIMIZER, SCHEDULE, EVALUATOR, TRACKER, ENGINE, OPTIONED),
-    WEIGHT_FORMAT,
+    *(DATASET, *FILTER_TWINS, IMAGE_TRANSFORM, TEXT_TRANSFORM, PAIRED_TRANSFORM, TOKENIZER, OPTIMIZER, SCHEDULE),
+    *(EVALUATOR, TRACKER, ENGINE, OPTIONED, WEIGHT_FORMAT),
 )
 BROKEN = (
-    *OPTIONS,
-    *DATASETS,
-    *TRAVELLING,
-    *TRANSFORMS,
-    *TOKENIZERS,
-    *OPTIMIZERS,
-    *SCHEDULES,
-    *EVALUATORS,
-    *TRACKERS,
-    *ENGINES,
-    *WEIGHTS,
+    *(*OPTIONS, *DATASETS, *FILTERS, *TRAVELLING, *TRANSFORMS, *TOKENIZERS, *OPTIMIZERS, *SCHEDULES),
+    *(*EVALUATORS, *TRACKERS, *ENGINES, *WEIGHTS),
 )
 
 

@@ -12,6 +12,7 @@ def mmx_register(register: Registrar) -> None:
     register("text_encoder", "toy", config=configs.Tower, part="mmx_toy.towers:ToyTexts", summary="three blocks")
     register("fusion", "toy", config=configs.Fusion, part="mmx_toy.compare:ToyFusion", summary="two projections")
     register("loss", "toy", config=configs.Loss, part="mmx_toy.compare:ToyLoss", summary="contrastive, with a queue")
+    register("loss", "length", config=configs.Single, part="mmx_toy.single:ToyLength", summary="of one modality")
     register("tokenizer", "toy", config=configs.Letters, part="mmx_toy.texts:ToyTokenizer", summary="letters")
     register("image_transform", "toy", config=configs.Shake, part="mmx_toy.data:ToyShake", summary="random shifts")
     register("text_transform", "toy", config=configs.Shake, part="mmx_toy.texts:ToyDrop", summary="random letters")

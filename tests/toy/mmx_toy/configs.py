@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from typing_extensions import override
+
 from mmx.config import (
     DatasetConfig,
     EncoderConfig,
@@ -32,6 +34,12 @@ class Pictures(DatasetConfig):
     """How long it takes to read one."""
     deaf: bool = False
     """Whether reading never comes back, but for a kill."""
+    samples_are: Literal["pairs", "images", "texts"] = "pairs"
+    """What samples have."""
+
+    @override
+    def modalities(self) -> tuple[str, ...]:
+        return {"images": ("image",), "texts": ("text",)}.get(self.samples_are, ("image", "text"))
 
 
 class Tower(EncoderConfig):
@@ -69,6 +77,15 @@ class Loss(LossConfig):
     """What is not finite."""
     at: int = -1
     """In which step, counted from 0."""
+
+
+class Single(LossConfig):
+    """A loss of one modality."""
+
+    image: str | None = None
+    """The image view."""
+    text: str | None = None
+    """The text view."""
 
 
 class Letters(PartConfig):

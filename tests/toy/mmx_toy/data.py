@@ -45,9 +45,10 @@ class ToyPictures(Dataset):
             raise BadSampleError(f"{key}: is bad on purpose")
         if index in config.wrong:
             raise KeyError("no such thing")
-        picture = None if config.blind else _picture(index)
+        picture = None if config.blind or config.samples_are == "texts" else _picture(index)
         colour = COLOURS[index % 4]
-        return Sample(key, picture, (f"{colour} {index}", f"a {colour}"), {"label": index % 4})
+        texts = () if config.samples_are == "images" else (f"{colour} {index}", f"a {colour}")
+        return Sample(key, picture, texts, {"label": index % 4})
 
 
 def _picture(index: int) -> Image.Image:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import mmx_filters
 import mmx_local
 import mmx_optim
 import mmx_shards
@@ -22,8 +23,14 @@ MATCH: Final = ("evaluators.match.name='toy'", "evaluators.match.every=4")
 
 
 def plugins(say: Callable[[str], None] | None = None) -> Plugins:
-    """Return the toy plugin, the local engine and shards, nothing else."""
-    given = {"toy": sys.modules["mmx_toy"], "local": mmx_local, "optim": mmx_optim, "shards": mmx_shards}
+    """Return the toy plugin, the local engine, optimizers, shards and filters, nothing else."""
+    given = {
+        "toy": sys.modules["mmx_toy"],
+        "local": mmx_local,
+        "optim": mmx_optim,
+        "shards": mmx_shards,
+        "filters": mmx_filters,
+    }
     return Plugins(given, discover=False, say=say)
 
 
@@ -54,9 +61,9 @@ def sit(
     return Session(built, new_folder(prepared), prepared.plugins, say, ()), prepared.plugins
 
 
-def crash(out: Path, step: int, *overrides: str) -> Path:
+def crash(out: Path, step: int, *overrides: str, unset: Sequence[str] = ()) -> Path:
     """Train until after a step, and end there without a word. Returns the run."""
-    session, plugins = sit(out, *overrides)
+    session, plugins = sit(out, *overrides, unset=unset)
     plugins.add(AtStep(step, _interrupt), "crash")
     with suppress(KeyboardInterrupt):
         session.run(None)

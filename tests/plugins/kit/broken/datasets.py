@@ -94,11 +94,11 @@ class ListOfTexts(Stripes):
         return Sample(sample.key, sample.image, texts, sample.facts)
 
 
-class FloatFacts(Stripes):
+class UnlikeFacts(Stripes):
     @override
     def read(self, index: int) -> Sample:
         sample = super().read(index)
-        facts: Any = {"label": sample.facts["label"], "weight": 0.5}
+        facts: Any = {"label": sample.facts["label"], "weight": 0.5 if index % 2 else 1}
         return Sample(sample.key, sample.image, sample.texts, facts)
 
 
@@ -163,7 +163,8 @@ class LabelsFromOne(Stripes):
     @override
     def read(self, index: int) -> Sample:
         sample = super().read(index)
-        return Sample(sample.key, sample.image, sample.texts, {"label": sample.facts["label"] + 1})
+        label: Any = sample.facts["label"]
+        return Sample(sample.key, sample.image, sample.texts, {"label": label + 1})
 
 
 class NoPlaceForName(Stripes):
@@ -205,7 +206,7 @@ DATASETS = tuple(
     itertools.chain(
         _broken("length and keys", TwiceKeyed, OtherKey),
         _broken("end", Endless, Exhausted),
-        _broken("samples", ListOfTexts, FloatFacts, ArrayPictures, AllBad),
+        _broken("samples", ListOfTexts, UnlikeFacts, ArrayPictures, AllBad),
         _broken("same again", GlobalNoise, Counting),
         _broken("fresh pictures", Keeping, KeepingSamples),
         _broken("classes", LabelsFromOne, NoPlaceForName),

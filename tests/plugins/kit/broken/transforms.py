@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,14 @@ from mmx.config import TransformConfig
 from mmx.data.pixels import preprocess
 from mmx.parts.dataset import BadSampleError
 from mmx.parts.tokenizer import Tokenizer
-from mmx.parts.transform import ImageTransform, PixelRow, Preprocess, TextTransform, WordRow
+from mmx.parts.transform import (
+    ImageTransform,
+    PairedTextTransform,
+    PixelRow,
+    Preprocess,
+    TextTransform,
+    WordRow,
+)
 
 
 class RollConfig(TransformConfig):
@@ -217,12 +225,48 @@ class FirstWord(Pick):
         return super().chosen(texts, draw).split()[0]
 
 
+class OrOther(PairedTextTransform):
+    """The twin: the caption of a second sample as often as not."""
+
+    def __init__(self, config: PickConfig, tokenizer: Tokenizer) -> None:
+        self.pick = Pick(config, tokenizer)
+
+    @override
+    def wants(self, draw: torch.Generator) -> bool:
+        return bool(torch.rand((), generator=draw) < 0.5)
+
+    @override
+    def paired(self, source: "tuple[str, ...] | WordRow", second: tuple[str, ...], draw: torch.Generator) -> WordRow:
+        return replace(self.pick(second, draw), facts={"own": 0})
+
+    @override
+    def __call__(self, source: "tuple[str, ...] | WordRow", draw: torch.Generator) -> WordRow:
+        return replace(self.pick(source, draw), facts={"own": 1})
+
+
+class NoOther(OrOther):
+    """Takes the caption of the first sample all the same."""
+
+    @override
+    def paired(self, source: "tuple[str, ...] | WordRow", second: tuple[str, ...], draw: torch.Generator) -> WordRow:
+        return super().paired(source, source if isinstance(source, tuple) else second, draw)
+
+
+class SometimesFact(OrOther):
+    """Gives the fact in one of the two cases only."""
+
+    @override
+    def paired(self, source: "tuple[str, ...] | WordRow", second: tuple[str, ...], draw: torch.Generator) -> WordRow:
+        return self.pick(second, draw)
+
+
 def _broken(kind: str, config: type[TransformConfig], check: str, *parts: type) -> Iterator[Broken]:
     return (Broken(kind, part.__name__, f"{__name__}:{part.__name__}", config, check) for part in parts)
 
 
 IMAGE_TRANSFORM = Twin("image_transform", "Roll", f"{__name__}:Roll", RollConfig)
 TEXT_TRANSFORM = Twin("text_transform", "Pick", f"{__name__}:Pick", PickConfig)
+PAIRED_TRANSFORM = Twin("text_transform", "OrOther", f"{__name__}:OrOther", PickConfig)
 TRANSFORMS = tuple(
     itertools.chain(
         _broken("image_transform", RollConfig, "rows", FloatPixels, OwnSize),
@@ -236,6 +280,7 @@ TRANSFORMS = tuple(
         _broken("text_transform", PickConfig, "draws", GlobalChoice, Cycling),
         _broken("text_transform", PickConfig, "source read", Silent),
         _broken("text_transform", PickConfig, "odd sources", FirstCaption, FirstWord),
+        _broken("text_transform", PickConfig, "second sample", NoOther, SometimesFact),
         _broken("text_transform", PickConfig, "global state", GlobalChoice),
     )
 )
