@@ -10,7 +10,10 @@ import torch
 from jaxtyping import install_import_hook
 from typer.testing import CliRunner
 
-TENSOR_CODE = ("mmx.parts", "mmx.learn", "mmx.data", "mmx_clip", "mmx_images", "mmx_zeroshot", "mmx_local", "mmx_optim")
+TENSOR_CODE = (
+    *("mmx.parts", "mmx.learn", "mmx.data", "mmx.evaluate"),
+    *("mmx_clip", "mmx_images", "mmx_zeroshot", "mmx_local", "mmx_optim"),
+)
 
 
 def modules(package: str) -> Iterator[str]:

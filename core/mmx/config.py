@@ -437,6 +437,9 @@ class TransformConfig(PartConfig):
 class EvaluatorConfig(PartConfig):
     """Options that every evaluator has."""
 
+    unmeasured: ClassVar[frozenset[str]] = frozenset({"every"})
+    """Options that change no number: evaluations that differ by these alone are of the same thing."""
+
     every: Annotated[int, Field(ge=0)] = 0
     """Evaluate every this many steps; 0 evaluates at the end only."""
     data: DatasetSlot | None = None

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mmx.errors import PluginError
 from mmx.evaluate.results import write_result
-from mmx.parts.evaluator import Guess, Number, Picture, Result
+from mmx.parts.evaluator import Guess, Number, Picture, Result, Table
 from mmx.parts.events import Outcome, Run, Step
 from mmx.parts.tracker import Tracker
 from mmx.plugin.manager import Plugins
@@ -182,6 +182,11 @@ def _result(value: float) -> Result:
         "seen/top 5 (\u00fcber)": Number(math.inf),
         "none": Number(0.0, None, None, 0.0, 0),
     }
-    return Result(
-        "top1", numbers, {"per_class": [{"class": "a|b", "count": 0, "top1": 0.5}], "empty": []}, {"sample": [picture]}
-    )
+    wide = io.BytesIO()
+    Image.new("RGB", (400, 2)).save(wide, "PNG")
+    drawn = Picture("drawn", wide.getvalue(), caption="a <b> picture of its own")
+    tables = {
+        "per_class": Table(("class", "count", "top1"), [("a|b", 0, 0.5), ("c", None, True)], "each <b> class"),
+        "empty": Table(("class",), []),
+    }
+    return Result("top1", numbers, tables, {"sample": [picture, drawn]}, Table(("sample", "rank"), [("k/1", 2)]))

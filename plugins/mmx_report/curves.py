@@ -15,6 +15,8 @@ DRAWN: Final = 240
 """Points of a line on paper."""
 MOST: Final = 6
 """Lines of a chart, one colour each."""
+_ID: Final = 8
+"""Letters of an identity that tell what was measured."""
 
 
 def training_charts(story: Story) -> list[Chart]:
@@ -99,11 +101,20 @@ def _extremes(points: Points) -> Points:
 
 
 def evaluation_charts(story: Story) -> list[Chart]:
-    """Return for each evaluator the chart of its numbers that have a chance or an interval."""
-    by_name: dict[str, list[Evaluation]] = {}
+    """Return a chart of the numbers of each evaluator that have a chance or an interval.
+
+    Numbers of other data, names or options are on no curve together: they have a chart each, the last one first.
+    """
+    apart: dict[str, dict[str, list[Evaluation]]] = {}
     for found in story.evaluations:
-        by_name.setdefault(found.evaluator, []).append(found)
-    return [_evaluation_chart(name, found) for name, found in by_name.items()]
+        ones = apart.setdefault(found.evaluator, {})
+        ones[found.measured] = [*ones.pop(found.measured, []), found]  # the last one measured is the last of them
+    charts: list[Chart] = []
+    for name, by_identity in apart.items():
+        latest, *others = reversed(by_identity)
+        charts.append(_evaluation_chart(name, by_identity[latest]))
+        charts += [_evaluation_chart(f"{name} ({one[:_ID] or 'older'})", by_identity[one]) for one in others]
+    return charts
 
 
 def _evaluation_chart(name: str, found: Sequence[Evaluation]) -> Chart:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ KEPT: Final = 20_000
 """Steps kept of a long run; more than any screen shows."""
 
 Record = Mapping[str, object]
+_INSIDE: Final = re.compile(r"evaluations/step-\d+/[^/\\]+\.json")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Evaluation:
     evaluator: str
     headline: str
     numbers: Mapping[str, Number]
+    measured: str = ""
+    """The identity of what was measured."""
+    file: str = ""
+    """The stored result, from the run folder."""
 
 
 @dataclass
@@ -188,7 +194,9 @@ def _evaluation(story: Story, record: Record) -> None:
     except ValidationError:
         story.missing.append(f"metrics.jsonl: the numbers of '{name}' at step {step} cannot be read")
         return
-    story.evaluations.append(Evaluation(step, name, headline, numbers))
+    story.evaluations.append(
+        Evaluation(step, name, headline, numbers, *(str(record.get(key) or "") for key in ("measured", "file")))
+    )
 
 
 def _measured(record: Record) -> dict[str, object]:
@@ -202,6 +210,11 @@ def _measured(record: Record) -> dict[str, object]:
 
 
 def _read_results(story: Story) -> None:
+    """Read each evaluator's last result: the one of the last row that tells its file, else the one of the last step."""
+    for found in {found.evaluator: found for found in story.evaluations if _INSIDE.fullmatch(found.file)}.values():
+        path = story.folder / found.file
+        if path.exists():
+            _read_one(story, found.step, found.evaluator, path)
     for folder in sorted(story.folder.glob("evaluations/step-*"), reverse=True):
         step = folder.name.removeprefix("step-")
         for path in sorted(folder.glob("*.json")):

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import asdict
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -92,10 +93,15 @@ def _pictures(story: Story) -> Iterator[str]:
 
 def _details(story: Story) -> str:
     folded = [
-        rows_table(f"{name}: {title}".replace("_", " "), rows)
+        rows_table(f"{name}: {title}".replace("_", " "), table)
         for name, (_, result) in story.results.items()
-        for title, rows in result.tables.items()
-        if rows
+        for title, table in result.tables.items()
+        if table.rows
+    ]
+    folded += [
+        pairs_table(f"{name}: what was measured".replace("_", " "), flatten(asdict(result.record)))
+        for name, (_, result) in story.results.items()
+        if result.record is not None
     ]
     if story.recipe_text:
         recipe = f'<div class="scroll"><pre>{_toml(story.recipe_text)}</pre></div>'

@@ -11,6 +11,9 @@ from mmx.parts.evaluator import Guess, Picture
 
 MOST: Final = 60
 """Pictures of a grid that are shown."""
+WIDE: Final = 200
+"""Pixels; a picture that is wider is no thumbnail, and has a row for itself."""
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
 TITLES: Final = {
     "sample": ("Test pictures", "as the model saw them, with its best names and their scores; the true name is green"),
     "nearest_wrong": ("Nearest wrong", "wrong answers where the true name came closest"),
@@ -29,15 +32,21 @@ def picture_grid(name: str, pictures: Sequence[Picture]) -> str:
 
 def _shot(picture: Picture) -> str:
     right = picture.rank == 1
-    said = "✓ right" if right else f"✗ true name ranks {picture.rank:,}"
+    said = "" if picture.rank is None else "✓ right" if right else f"✗ true name ranks {picture.rank:,}"
+    kind = " ".join(["shot", *(["right"] if right else []), *(["wide"] if _width(picture.png) > WIDE else [])])
+    caption = f'<p class="caption">{escape(picture.caption)}</p>' if picture.caption else ""
     source = f"data:image/png;base64,{b64encode(picture.png).decode()}"
-    image = f'<img src="{source}" alt="{escape(picture.truth)}" title="{escape(picture.key)}" loading="lazy">'
+    alt = picture.truth or picture.caption or picture.key
+    image = f'<img src="{source}" alt="{escape(alt)}" title="{escape(picture.key)}" loading="lazy">'
+    truth = f'<div class="truth">{escape(picture.truth)}<small>{said}</small></div>' if picture.truth or said else ""
     guesses = "".join(_guess(guess, picture) for guess in picture.guesses)
-    return (
-        f'<li class="shot{" right" if right else ""}">{image}'
-        f'<div class="truth">{escape(picture.truth)}<small>{said}</small></div>'
-        f'<ol class="guesses">{guesses}</ol></li>'
-    )
+    listed = f'<ol class="guesses">{guesses}</ol>' if guesses else ""
+    return f'<li class="{kind}">{image}{caption}{truth}{listed}</li>'
+
+
+def _width(png: bytes) -> int:
+    """Return the width that a PNG file's header says; 0 where it has none."""
+    return int.from_bytes(png[16:20], "big") if png.startswith(_PNG) and len(png) >= 24 else 0
 
 
 def _guess(guess: Guess, picture: Picture) -> str:

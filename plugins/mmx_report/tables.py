@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Final
 
 from mmx import wording
-from mmx.parts.evaluator import Number
+from mmx.parts.evaluator import Cell, Number, Table
 from mmx_report.data import Evaluation
 
 MOST: Final = 5_000
 """Rows of a table that are shown."""
-
-Row = Mapping[str, str | int | float]
 
 
 def numbers_table(found: Evaluation) -> str:
@@ -40,19 +38,21 @@ def _number_row(name: str, number: Number, headline: bool) -> str:
     return f'<tr{kind}><th scope="row">{escape(name)}{meaning}</th>{middle}</tr>'
 
 
-def rows_table(title: str, rows: Sequence[Row]) -> str:
-    """Return the rows of an evaluator's table, folded; columns with fractions get a small bar."""
-    columns = list(dict.fromkeys(column for row in rows[:MOST] for column in row))
-    shares = {column for column in columns if _is_share([row[column] for row in rows if column in row])}
-    figures = {column for column in columns if all(isinstance(row.get(column, 0), int | float) for row in rows)}
-    head = "".join(f'<th scope="col"{_side(column in figures)}>{escape(column)}</th>' for column in columns)
-    body = "".join(
-        "<tr>" + "".join(_cell(row.get(column, ""), column in shares) for column in columns) + "</tr>"
-        for row in rows[:MOST]
+def rows_table(title: str, table: Table) -> str:
+    """Return an evaluator's table, folded; columns with fractions get a small bar."""
+    shown = [row for row in table.rows[:MOST] if len(row) == len(table.columns)]
+    columns = list(zip(*shown, strict=True)) or [()] * len(table.columns)
+    shares = [_is_share(column) for column in columns]
+    head = "".join(
+        f'<th scope="col"{_side(all(map(_is_figure, column)))}>{escape(name)}</th>'
+        for name, column in zip(table.columns, columns, strict=True)
     )
-    shown = wording.counted(len(rows), "row") if len(rows) <= MOST else f"the first {MOST:,} of {len(rows):,} rows"
+    body = "".join("<tr>" + "".join(map(_cell, row, shares)) + "</tr>" for row in shown)
+    count = len(table.rows)
+    said = wording.counted(count, "row") if count <= MOST else f"the first {MOST:,} of {count:,} rows"
+    about = f"<p>{escape(table.caption)}</p>" if table.caption else ""
     return (
-        f'<details class="card"><summary>{escape(title)} <span>{shown}</span></summary><div class="scroll">'
+        f'<details class="card"><summary>{escape(title)} <span>{said}</span></summary>{about}<div class="scroll">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>"
     )
 
@@ -61,15 +61,18 @@ def _side(figure: bool) -> str:
     return ' class="n"' if figure else ""
 
 
-def _is_share(values: Sequence[str | int | float]) -> bool:
-    return all(isinstance(value, int | float) and 0 <= value <= 1 for value in values) and any(
-        isinstance(value, float) for value in values
-    )
+def _is_figure(value: Cell) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def _cell(value: str | float, share: bool) -> str:
-    if isinstance(value, str):
-        return f"<td>{escape(value)}</td>"
+def _is_share(values: Sequence[Cell]) -> bool:
+    known = [value for value in values if isinstance(value, int | float) and 0 <= value <= 1]
+    return len(known) == sum(value is not None for value in values) and any(isinstance(value, float) for value in known)
+
+
+def _cell(value: Cell, share: bool) -> str:
+    if value is None or isinstance(value, str | bool):
+        return f"<td>{'' if value is None else escape(str(value))}</td>"
     if not share:
         return (
             f'<td class="n">{value:,}</td>'

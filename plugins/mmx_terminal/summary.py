@@ -43,9 +43,19 @@ def numbers_table(results: Mapping[str, Result]) -> Table:
         names = wording.headline_first(result.headline, result.numbers)
         for title in names[:MOST]:
             _add(table, title, result.numbers[title], title == result.headline)
-        if len(names) > MOST:
-            table.add_row(Text(f"  and {len(names) - MOST} more, in evaluations/", style="dim"))
+        more = [f"{len(names) - MOST} more numbers"] if len(names) > MOST else []
+        beside = ", ".join([*more, *_beside(result)])
+        if beside:
+            table.add_row(Text(f"  in evaluations/: {beside}", style="dim"))
     return table
+
+
+def _beside(result: Result) -> list[str]:
+    """Name what an evaluator found beside numbers, with its size."""
+    tables = [f"{name} ({wording.counted(len(one.rows), 'row')})" for name, one in result.tables.items() if one.rows]
+    pictures = [f"{name} ({wording.counted(len(grid), 'picture')})" for name, grid in result.pictures.items() if grid]
+    outcomes = [] if result.outcomes is None else [f"outcomes ({wording.counted(len(result.outcomes.rows), 'row')})"]
+    return [wording.printable(text) for text in (*tables, *pictures, *outcomes)]
 
 
 def _add(table: Table, title: str, number: Number, headline: bool) -> None:

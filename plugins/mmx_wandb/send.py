@@ -6,7 +6,7 @@ import io
 import netrc
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -16,18 +16,23 @@ from PIL import Image
 
 from mmx.errors import CheckpointError
 from mmx.evaluate.results import read_result
-from mmx.parts.evaluator import Picture
+from mmx.parts.evaluator import Picture, Table
 from mmx_wandb.task import Task
 
 wandb: Final[Any] = import_module("wandb")  # an optional package: its types may not be there
 
 PATIENCE: Final = 5
 """Calls that may fail one after another before W&B is given up."""
+PICTURES: Final = 60
+"""Pictures of a grid that are sent; the run folder has all."""
+ROWS: Final = 1_000
+"""Rows of a table that are sent; the run folder has all."""
 HOSTS: Final = ("api.wandb.ai", "api.forge.coreweave.com")
 
 
 def start(task: Task) -> Any:
-    """Start the W&B run, or go on with it."""
+    """Start the W&B run, or go on with it. Tables of an offline run wait in a folder for data: the run's own."""
+    os.environ.setdefault("WANDB_DATA_DIR", str(Path(task.folder) / "wandb"))
     settings = wandb.Settings(
         init_timeout=task.limits.init,
         login_timeout=task.limits.init,
@@ -118,15 +123,17 @@ class Sender:
             self.summary |= {
                 f"{name}/{title}/{bound}": float(value) for bound, value in judged.items() if value is not None
             }
-        return {**values, **self._pictures(name, int(row["step"]))} if self.task.pictures else values
+        return {**values, **self._media(name, row)} if self.task.pictures else values
 
-    def _pictures(self, name: str, step: int) -> dict[str, Any]:
-        path = Path(self.task.folder) / "evaluations" / f"step-{step:08d}" / f"{quote(name, safe='')}.json"
+    def _media(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the pictures and tables of an evaluation, up to ``PICTURES`` of a grid and ``ROWS`` of a table."""
+        plain = f"evaluations/step-{int(row['step']):08d}/{quote(name, safe='')}.json"
         try:
-            grids = read_result(path).pictures
+            found = read_result(Path(self.task.folder) / str(row.get("file") or plain))
         except CheckpointError:
             return {}  # the numbers are worth sending without
-        return {f"{name}/{grid}": _table(list(pictures)) for grid, pictures in grids.items() if pictures}
+        grids = {f"{name}/{grid}": _images(pictures) for grid, pictures in found.pictures.items() if pictures}
+        return grids | {f"{name}/{title}": _table(table) for title, table in found.tables.items() if table.rows}
 
 
 def step_values(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,9 +147,18 @@ def step_values(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"step": row["step"], **numbers, **{f"loss/{name}": value for name, value in parts.items()}, **counts}
 
 
-def _table(pictures: list[Picture]) -> Any:
-    rows: list[list[Any]] = []
-    for picture in pictures:
-        guesses = "\n".join(f"{guess.score:.3f} {guess.name}" for guess in picture.guesses)
-        rows.append([wandb.Image(Image.open(io.BytesIO(picture.png))), picture.truth, picture.rank, guesses])
-    return wandb.Table(columns=["picture", "truth", "rank", "guesses"], data=rows)
+def _images(pictures: Sequence[Picture]) -> list[Any]:
+    """Return pictures by themselves: those inside a table would not be stored in the run of an offline one."""
+    return [wandb.Image(Image.open(io.BytesIO(one.png)), caption=_caption(one)) for one in pictures[:PICTURES]]
+
+
+def _caption(picture: Picture) -> str:
+    truth = picture.truth if picture.rank is None else f"{picture.truth} (rank {picture.rank:,})"
+    guesses = (f"{guess.score:.3f} {guess.name}" for guess in picture.guesses)
+    return "\n".join(line for line in (picture.caption, truth, *guesses) if line)
+
+
+def _table(table: Table) -> Any:
+    return wandb.Table(
+        columns=list(table.columns), data=[list(row) for row in table.rows[:ROWS]], allow_mixed_types=True
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mmx.parts.events import Run
-from mmx.runs.mask import mask
+from mmx.runs.mask import masked
 from mmx_wandb.config import WandbConfig
 
 
@@ -82,7 +82,7 @@ def task_of(config: WandbConfig, run: Run, limits: Limits) -> Task:
         tags=config.tags,
         mode=config.mode,
         pictures=config.log_pictures,
-        config={"recipe": _masked(run.recipe), **facts},
+        config={"recipe": masked(run.recipe), **facts},
         limits=limits,
     )
 
@@ -94,13 +94,3 @@ def _id(path: Path) -> str:
     fresh = secrets.token_hex(4)
     path.write_text(f"{fresh}\n", encoding="ascii")
     return fresh
-
-
-def _masked(value: object) -> object:
-    if isinstance(value, str):
-        return mask([value])[0]
-    if isinstance(value, Mapping):
-        return {str(name): _masked(item) for name, item in cast(Mapping[object, object], value).items()}
-    if isinstance(value, list | tuple):
-        return [_masked(item) for item in cast(list[object], value)]
-    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -12,8 +12,10 @@ from mmx.config import EvaluatorConfig
 class ZeroShotConfig(EvaluatorConfig):
     """Zero-shot classification of a labelled dataset."""
 
+    unmeasured: ClassVar[frozenset[str]] = EvaluatorConfig.unmeasured | {"batch", "pictures"}
+
     batch: Annotated[int, Field(gt=0)] = 256
-    """Pictures or prompts encoded at once."""
+    """Pictures or prompts encoded at once, at most."""
     names: list[str] | None = None
     """Class names in the order of the labels; those of the dataset if not given."""
     templates: list[str] | None = None

@@ -1,26 +1,22 @@
 """Zero-shot classification as an evaluator."""
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import final
 
-import torch
-from jaxtyping import Float, Int
-from PIL import Image
+from jaxtyping import Bool
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy
 from typing_extensions import override
 
-from mmx.data.pixels import preprocess
 from mmx.errors import DataError, RecipeError
-from mmx.parts.batch import Pixels
-from mmx.parts.dataset import BadSampleError, Classes, Dataset, Sample
-from mmx.parts.evaluator import EvalModel, Evaluator, Guess, Number, Picture, Result
-from mmx_zeroshot.classifier import classifier
+from mmx.evaluate import EncodePass, class_vectors
+from mmx.parts.dataset import BadSampleError, Classes, Dataset, Fact
+from mmx.parts.evaluator import Cell, EvalModel, Evaluator, Number, Result, Table
 from mmx_zeroshot.config import ZeroShotConfig
 from mmx_zeroshot.interval import wilson
+from mmx_zeroshot.pictures import Shown
+from mmx_zeroshot.ranking import K, Ranked, Ranking
+from mmx_zeroshot.table import per_class, recall_of_classes
 
-_THUMBNAIL = 96
 _LOOKED_AT = 8
 
 
@@ -30,6 +26,8 @@ class ZeroShot(Evaluator):
 
     Accuracy at k is the share of pictures whose own name is among the k nearest. A dataset may name groups of its
     classes: the first is the headline; every further one is also ranked among its own names alone.
+
+    Pictures are scored as they come; what is kept of each is its rank and its five best names.
     """
 
     needs = ("embed_image", "embed_text", "similarity")
@@ -43,112 +41,71 @@ class ZeroShot(Evaluator):
         self._dataset = dataset
         _require_labels(dataset)
         self._classes = _classes(config, dataset)
+        self._groups = dict(self._classes.groups) or {"all": range(len(self._classes.names))}
 
     @override
     def evaluate(self, subject: EvalModel) -> Result:
-        indices, labels, images = self._embed(subject)
-        texts = classifier(subject, self._classes.names, self._classes.templates, self._config.batch)
-        scores = subject.model.fusion.similarity(images, texts.to(images.dtype)).float().cpu()
-        ranks = 1 + (scores > scores.gather(1, labels[:, None])).sum(dim=1)
-        shown = self._headline(labels)
+        names, templates = self._classes.names, self._classes.templates
+        ranking = Ranking(subject, class_vectors(subject, names, templates, self._config.batch), self._groups)
+        read = EncodePass(subject, self._dataset, self._config.batch)
+        for samples in read:
+            if samples.pixels is not None:
+                ranking.add(
+                    samples.indices,
+                    [_label(*one) for one in zip(samples.keys, samples.facts, strict=True)],
+                    samples.pixels,
+                )
+        found = ranking.gathered()
+        if not len(found.labels):
+            raise DataError("no picture of the zero-shot dataset could be read")
+        shown = Shown(subject, self._dataset, names, found, found.members(next(iter(self._groups.values()))))
         return Result(
             headline="top1",
-            numbers=self._numbers(scores, labels, len(self._dataset) - len(indices)),
-            tables={"per_class": self._per_class(scores, labels, ranks)},
+            numbers=self._numbers(found, len(read.bad)),
+            tables={"per_class": per_class(names, found), **read.bad_table()},
             pictures={
-                "sample": self._pictures(_spread(shown, self._config.pictures), indices, scores, labels, ranks),
-                "nearest_wrong": self._pictures(
-                    _nearest_wrong(shown, scores, labels, ranks)[: self._config.pictures],
-                    indices,
-                    scores,
-                    labels,
-                    ranks,
-                ),
+                "sample": shown.spread(self._config.pictures),
+                "nearest_wrong": shown.nearest_wrong(self._config.pictures),
+            },
+            outcomes=self._outcomes(found),
+            about={
+                "names": list(names),
+                "templates": list(templates),
+                "groups": {k: len(v) for k, v in self._groups.items()},
             },
         )
 
-    def _embed(self, subject: EvalModel) -> tuple[list[int], Int[Tensor, " m"], Float[Tensor, "m *q d"]]:
-        """Embed every picture, each on one rank; a bad one is left out and counted."""
-        found: list[tuple[int, int]] = []
-        rows: list[Tensor] = []
-        pieces: list[Tensor] = []
-        for index in subject.share(len(self._dataset)):
-            try:
-                sample = self._dataset.read(index)
-                if sample.image is None:
-                    raise BadSampleError("has no picture")
-                rows.append(preprocess(sample.image, subject.preprocess))
-            except BadSampleError:
-                continue
-            found.append((index, _label(sample)))
-            if len(rows) == self._config.batch:
-                pieces.append(_embedded(subject, rows))
-                rows = []
-        if rows:
-            pieces.append(_embedded(subject, rows))
-        if not pieces:  # of no picture, but as wide as those of other ranks
-            blank = Image.new("RGB", (1, 1))
-            pieces.append(_embedded(subject, [preprocess(blank, subject.preprocess)])[:0])
-        placed = subject.gather(torch.tensor(found, dtype=torch.int64, device=pieces[0].device).view(-1, 2)).cpu()
-        if not len(placed):
-            raise DataError("no picture of the zero-shot dataset could be read")
-        return placed[:, 0].tolist(), placed[:, 1], subject.gather(torch.cat(pieces))
-
-    def _headline(self, labels: Int[Tensor, " m"]) -> Int[Tensor, " p"]:
-        """Return the rows of the headline group."""
-        groups = list(self._classes.groups.values())
-        return _member(labels, groups[0] if groups else range(len(self._classes.names)))
-
-    def _numbers(self, scores: Tensor, labels: Tensor, bad: int) -> dict[str, Number]:
+    def _numbers(self, found: Ranked, bad: int) -> dict[str, Number]:
         every = len(self._classes.names)
-        groups = dict(self._classes.groups) or {"all": range(every)}
-        found: dict[str, Number] = {}
-        for place, (group, members) in enumerate(groups.items()):
-            rows = _member(labels, members)
+        numbers: dict[str, Number] = {}
+        for place, (group, members) in enumerate(self._groups.items()):
+            rows = found.members(members)
             prefix = "" if place == 0 else f"{group}."
             about = f"{group} concepts, among all {every} names"
-            found |= _accuracy(prefix, about, scores[rows], labels[rows])
-            if place > 0:
-                kept = torch.tensor(sorted(members))
-                within = torch.searchsorted(kept, labels[rows])
-                about = f"{group} concepts, among their own {len(kept)} names"
-                found |= _accuracy(f"{group}.among_own.", about, scores[rows][:, kept], within)
-        found["bad_samples"] = Number(float(bad), count=len(self._dataset), help="pictures that could not be read")
-        return found
+            numbers |= _accuracy(prefix, about, found.hits[rows], every)
+            if place == 0:
+                numbers |= recall_of_classes(found, rows, every)
+            else:
+                about = f"{group} concepts, among their own {len(members)} names"
+                numbers |= _accuracy(f"{group}.among_own.", about, found.among_own[group][rows], len(members))
+        numbers["bad_samples"] = Number(float(bad), count=len(self._dataset), help="pictures that could not be used")
+        return numbers
 
-    def _per_class(self, scores: Tensor, labels: Tensor, ranks: Tensor) -> list[dict[str, str | float | int]]:
-        names, best = list(self._classes.names), scores.argmax(dim=1)
-        table: list[dict[str, str | float | int]] = []
-        for label in labels.unique().tolist():
-            rows = (labels == label).nonzero().flatten()
-            table.append(
-                {
-                    "class": names[label],
-                    "count": len(rows),
-                    "top1": float((ranks[rows] == 1).float().mean()),
-                    "top5": float((ranks[rows] <= 5).float().mean()),
-                    "median_rank": int(ranks[rows].median()),
-                    "most_often": names[int(best[rows].mode().values)],
-                }
-            )
-        return table
-
-    def _pictures(
-        self, rows: Sequence[int], indices: list[int], scores: Tensor, labels: Tensor, ranks: Tensor
-    ) -> list[Picture]:
-        found: list[Picture] = []
+    def _outcomes(self, found: Ranked) -> Table:
         names = list(self._classes.names)
-        for row in rows:
-            sample = self._dataset.read(indices[row])
-            values, order = scores[row].topk(min(5, len(names)))
-            guesses = tuple(Guess(names[i], v) for v, i in zip(values.tolist(), order.tolist(), strict=True))
-            if sample.image is not None:
-                found.append(Picture(sample.key, _png(sample.image), names[int(labels[row])], guesses, int(ranks[row])))
-        return found
-
-
-def _embedded(subject: EvalModel, rows: list[Tensor]) -> Float[Tensor, "m *q d"]:
-    return subject.model.embed_image(Pixels(torch.stack(rows).to(subject.model.mean.device)))
+        rows: list[tuple[Cell, ...]] = [
+            (self._dataset.key(index), names[label], rank, names[best], score, own)
+            for index, label, rank, best, score, own in zip(
+                found.indices.tolist(),
+                found.labels.tolist(),
+                found.ranks.tolist(),
+                found.best.tolist(),
+                found.scores[:, 0].tolist(),
+                found.own.tolist(),
+                strict=True,
+            )
+        ]
+        return Table(("sample", "truth", "rank", "best", "score_of_best", "score_of_truth"), rows)
 
 
 def _require_labels(dataset: Dataset) -> None:
@@ -171,12 +128,12 @@ def _require_labels(dataset: Dataset) -> None:
         return
 
 
-def _label(sample: Sample) -> int:
-    if "label" not in sample.facts:
-        raise DataError(f"{sample.key} has no fact 'label', which samples before it have")
-    label = sample.facts["label"]
+def _label(key: str, facts: Mapping[str, Fact]) -> int:
+    if "label" not in facts:
+        raise DataError(f"{key} has no fact 'label', which samples before it have")
+    label = facts["label"]
     if not isinstance(label, int):
-        raise DataError(f"{sample.key}: the fact 'label' is the number of a class, not {label!r}")
+        raise DataError(f"{key}: the fact 'label' is the number of a class, not {label!r}")
     return label
 
 
@@ -194,39 +151,13 @@ def _classes(config: ZeroShotConfig, dataset: Dataset) -> Classes:
     return Classes(config.names if config.names is not None else given.names, templates, given.groups)
 
 
-def _accuracy(prefix: str, about: str, scores: Tensor, labels: Tensor) -> dict[str, Number]:
-    count, classes = scores.shape
+def _accuracy(prefix: str, about: str, hits: Bool[Tensor, "p 2"], classes: int) -> dict[str, Number]:
+    count = len(hits)
     found: dict[str, Number] = {}
-    for k in (1, 5):
+    for column, k in enumerate(K):
         if count == 0 or classes <= k:
             continue
-        share = float(multiclass_accuracy(scores, labels, num_classes=classes, average="micro", top_k=k))
-        low, high = wilson(round(share * count), count)
-        found[f"{prefix}top{k}"] = Number(share, low, high, k / classes, count, f"top-{k} accuracy: {about}")
+        right = int(hits[:, column].sum())
+        low, high = wilson(right, count)
+        found[f"{prefix}top{k}"] = Number(right / count, low, high, k / classes, count, f"top-{k} accuracy: {about}")
     return found
-
-
-def _member(labels: Tensor, members: Sequence[int]) -> Tensor:
-    return torch.isin(labels, torch.tensor(list(members), dtype=labels.dtype)).nonzero().flatten()
-
-
-def _spread(rows: Tensor, count: int) -> list[int]:
-    """Return up to ``count`` rows at equal distances, the same in every evaluation."""
-    if len(rows) <= count:
-        return rows.tolist()
-    return [int(rows[place * len(rows) // count]) for place in range(count)]
-
-
-def _nearest_wrong(rows: Tensor, scores: Tensor, labels: Tensor, ranks: Tensor) -> list[int]:
-    """Return the wrong rows, smallest gap between the best score and the truth's first."""
-    wrong = rows[ranks[rows] > 1]
-    gap = scores[wrong].amax(dim=1) - scores[wrong].gather(1, labels[wrong][:, None]).flatten()
-    return wrong[gap.argsort(stable=True)].tolist()
-
-
-def _png(picture: Image.Image) -> bytes:
-    small = picture.convert("RGB")
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    data = io.BytesIO()
-    small.save(data, format="PNG")
-    return data.getvalue()

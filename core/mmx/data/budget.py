@@ -15,7 +15,14 @@ class Budget:
     """Counts bad samples, says each one once, and stops the run when an epoch has too many."""
 
     def __init__(
-        self, share: float, samples: int, say: Callable[[str], None], epoch: int = 0, total: int = 0, in_epoch: int = 0
+        self,
+        share: float,
+        samples: int,
+        say: Callable[[str], None],
+        epoch: int = 0,
+        total: int = 0,
+        in_epoch: int = 0,
+        where: str = "",
     ) -> None:
         self.total = total
         self.in_epoch = in_epoch
@@ -26,6 +33,8 @@ class Budget:
         self._shown: list[Skipped] = []
         self._said: set[str] = set()
         self._say = say
+        self._where = where
+        """What is read, if it is not an epoch."""
 
     def spend(self, bad: Sequence[Skipped], epoch: int, read: int) -> None:
         """Count the bad samples of a step; ``read`` are all samples of the epoch up to here.
@@ -53,7 +62,7 @@ class Budget:
             if many >= read:
                 advice = "No sample was good so far: look at the dataset's options, or mend the data"
             raise DataError(
-                f"bad samples in epoch {epoch}: {many} so far, more than the {allowed} of {seen} "
+                f"bad samples in {self._where or f'epoch {epoch}'}: {many} so far, more than the {allowed} of {seen} "
                 f"that data.bad_samples = {self._share} allows. Among them: {named(self._shown)}. {advice}"
             )
 

@@ -15,20 +15,21 @@ from functools import partial
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from types import TracebackType
-from typing import Any, Final, cast, final
+from typing import Any, Final, Generic, TypeVar, cast, final
 
 import torch
 from torch._C import _remove_worker_pids
 from torch.utils.data import DataLoader
 
 from mmx.data.heartbeat import Heartbeat, show
-from mmx.data.order import Asked, StepOrder
-from mmx.data.views import Reader, StepData
+from mmx.data.order import Asked
+from mmx.data.steps import Asks, StepReader
 from mmx.data.watch import Watch, died
 from mmx.errors import DataError, MmxError
 from mmx.launch.exit_with_parent import exit_with_parent
 from mmx.plugin.files import Carried
 
+_Read = TypeVar("_Read")
 _MMAP_THRESHOLD: Final = -3
 _TRIM_THRESHOLD: Final = -1
 """Their numbers in glibc's malloc.h."""
@@ -44,8 +45,8 @@ _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 def stream(
-    reader: Reader,
-    order: StepOrder,
+    reader: StepReader[_Read],
+    order: Asks,
     start: int,
     steps: int,
     workers: int,
@@ -53,7 +54,7 @@ def stream(
     rank: int = 0,
     ranks: int = 1,
     timeout: float = math.inf,
-) -> Generator[StepData, None, None]:
+) -> Generator[_Read, None, None]:
     """Yield the samples of steps ``start`` to ``steps``, excluded, in order, whatever the number of workers.
 
     With several ranks, each has its equal part of every step. A worker that needs more than ``timeout`` seconds for one
@@ -158,28 +159,28 @@ def _drop(error: Exception) -> None:
 
 @final
 @dataclass(frozen=True)
-class _Steps:
+class _Steps(Generic[_Read]):
     """Reads whole steps. The loader would bury an error in a traceback, so one for users comes back as a value."""
 
     files: Carried
     """Sent first: what follows may be defined in a plugin file."""
-    reader: Reader
+    reader: StepReader[_Read]
 
-    def __getitems__(self, asked: Asked) -> StepData | MmxError:
+    def __getitems__(self, asked: Asked) -> _Read | MmxError:
         try:
             return self.reader.step(asked)
         except MmxError as error:
             return error
 
 
-def _as_read(step: StepData | MmxError) -> StepData | MmxError:
+def _as_read(step: object) -> object:
     return step
 
 
 @final
 @dataclass(frozen=True)
 class _Plan:
-    order: StepOrder
+    order: Asks
     start: int
     steps: int
     rank: int

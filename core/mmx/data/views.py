@@ -55,6 +55,8 @@ class Row:
     images: Mapping[str, PixelRow]
     texts: Mapping[str, WordRow]
     facts: Mapping[str, Fact]
+    captions: Sequence[str] = ()
+    """The sample's, as they were read."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class Reader:
             pixels = self._images(sample, ticket.epoch, images)
         with stage("texts"):
             words = self._texts(sample, ticket, texts)
-        return Row(sample.key, pixels, words, _facts(sample, words))
+        return Row(sample.key, pixels, words, _facts(sample, words), sample.texts)
 
     def _of(self, key: str, views: Mapping[str, _View]) -> Mapping[str, _View]:
         """Return the views that a sample's source has."""

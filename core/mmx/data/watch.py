@@ -11,14 +11,14 @@ from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
-from typing import Final, final
+from typing import Final, Generic, TypeVar, final
 
 from mmx.data.heartbeat import NOTHING, Heartbeat
-from mmx.data.views import Reader, StepData
+from mmx.data.steps import StepReader
 from mmx.errors import DataError, MmxError
 
-Found = StepData | MmxError
-"""A step, or an error for users."""
+_Read = TypeVar("_Read")
+"""What a step gives."""
 _LOOK: Final = 0.2
 """Seconds after which it is looked whether workers live, and whether a signal came."""
 _DYING: Final = 2.0
@@ -35,7 +35,7 @@ _STATES: Final = {
 
 
 @final
-class Watch:
+class Watch(Generic[_Read]):
     """Takes steps from torch's loader.
 
     The loader waits without an end for a worker that is stopped, or that was killed while it sent something. So it is asked
@@ -44,9 +44,9 @@ class Watch:
 
     def __init__(
         self,
-        steps: Iterator[Found],
+        steps: Iterator[_Read | MmxError],
         workers: Sequence[BaseProcess],
-        reader: Reader,
+        reader: StepReader[_Read],
         heartbeat: Heartbeat,
         limit: float,
     ) -> None:
@@ -54,15 +54,15 @@ class Watch:
         self._turn = 0
         """The worker that has the next step: they take turns."""
 
-    def next(self) -> Found:
-        """Return the next step.
+    def next(self) -> _Read | MmxError:
+        """Return the next step, or an error for users.
 
         Raises:
             DataError: a worker died, or the one that has this step made no progress within the limit.
         """
         if not self._workers:
             return next(self._steps)
-        found = Future[Found]()
+        found = Future["_Read | MmxError"]()
         Thread(target=self._ask, args=(found,), name="mmx loader", daemon=True).start()
         self._wait(found)
         try:
@@ -73,13 +73,13 @@ class Watch:
         self._turn = (self._turn + 1) % len(self._workers)
         return step
 
-    def _ask(self, found: Future[Found]) -> None:
+    def _ask(self, found: Future[_Read | MmxError]) -> None:
         try:
             found.set_result(next(self._steps))
         except BaseException as error:
             found.set_exception(error)
 
-    def _wait(self, found: Future[Found]) -> None:
+    def _wait(self, found: Future[_Read | MmxError]) -> None:
         seen, passed, before = -1, 0.0, time.monotonic()
         while not wait((found,), timeout=_LOOK).done:
             self._refuse_dead(0.0)

@@ -13,18 +13,20 @@ from mmx.learn.objective import Objective
 from mmx.learn.rng import RandomState
 from mmx.learn.teacher import Teacher
 from mmx.parts.evaluator import EvalModel, Evaluator, Number, Result
+from mmx.parts.feed import PLAIN, Feed
 from mmx.parts.group import Group
 from mmx.parts.report import Numbers, means
 from mmx.runs.layout import RunFolder
 from mmx.runs.lines import JsonLines
+from mmx.runs.mask import masked
 from mmx.train import build
 
 
-def eval_model_of(objective: Objective, read: build.Reading, group: Group) -> EvalModel:
+def eval_model_of(objective: Objective, read: build.Reading, group: Group, feed: Feed = PLAIN) -> EvalModel:
     """Return what is evaluated and saved: the averaged weights where the recipe asks for them, else the model's own."""
     teacher = objective.teachers[build.EMA] if build.EMA in objective.teachers else None
     model = objective.model if teacher is None else cast(Teacher, teacher).model
-    return EvalModel(model, read.tokenizer, read.preprocess, group)
+    return EvalModel(model, read.tokenizer, read.preprocess, group, feed)
 
 
 def device_for(parallel: EngineConfig) -> torch.device:
@@ -63,18 +65,25 @@ def keep(results: Mapping[str, Result], folder: RunFolder, step: int, metrics: J
     """
     for name, result in results.items():
         try:
-            write_result(folder.evaluations / f"step-{step:08d}", name, result)
+            path = write_result(folder.evaluations / f"step-{step:08d}", name, _masked(result))
         except OSError as error:
             raise CheckpointError(
                 f"the evaluation of step {step} cannot be written: {error}; mend this, then resume"
             ) from error
         numbers = {number: asdict(value) for number, value in result.numbers.items()}
-        metrics.append(
-            {"kind": "evaluation", "step": step, "evaluator": name, "headline": result.headline, "numbers": numbers}
-        )
+        row = {"kind": "evaluation", "step": step, "evaluator": name, "headline": result.headline, "numbers": numbers}
+        measured = "" if result.record is None else result.record.identity
+        metrics.append({**row, "measured": measured, "file": path.relative_to(folder.path).as_posix()})
 
 
 def plain(results: Mapping[str, Result]) -> dict[str, Any]:
     """Return the numbers of results as plain JSON values."""
     numbers = {name: {k: asdict(v) for k, v in result.numbers.items()} for name, result in results.items()}
     return {"evaluations": numbers}
+
+
+def _masked(result: Result) -> Result:
+    """Return it without secrets that options such as URLs may have."""
+    if result.record is None:
+        return result
+    return replace(result, record=replace(result.record, evaluator=masked(result.record.evaluator)))

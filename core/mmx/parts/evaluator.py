@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mmx.errors import RecipeError
+from mmx.parts.feed import PLAIN, Feed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,15 +45,49 @@ class Guess:
 
 @dataclass(frozen=True)
 class Picture:
-    """A sample as the evaluator saw it, for the report."""
+    """A picture for the report: a sample as the evaluator saw it, or one that the evaluator drew."""
 
     key: str
+    """The sample's key, or a name."""
     png: bytes
-    truth: str
-    guesses: tuple[Guess, ...]
+    """A PNG file of any size; one up to 200 pixels wide is shown in a grid, a larger one by itself."""
+    truth: str = ""
+    guesses: tuple[Guess, ...] = ()
     """Best first."""
-    rank: int
-    """Rank of the truth, 1 is best."""
+    rank: int | None = None
+    """Rank of the truth, 1 is best; None where nothing was ranked."""
+    caption: str = ""
+    """What stands below it."""
+
+
+Cell = str | int | float | bool | None
+"""One value of a table; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of any shape, each as long as ``columns``."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+    """One line: what it shows."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was measured, so that a number can be compared with the right ones only."""
+
+    identity: str
+    """sha256 of all that follows but ``versions``; one curve has numbers of one identity."""
+    evaluator: Mapping[str, Any]
+    """Its table of the recipe, the dataset's table in it, without what changes no number."""
+    data: Mapping[str, Any]
+    """``samples`` and ``keys``, the sha256 of the samples' keys in order; empty if it has no dataset."""
+    about: Mapping[str, Any]
+    """What the evaluator told: :attr:`Result.about`."""
+    versions: Mapping[str, str]
+    """Of Python, mmx and torch."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +96,16 @@ class Result:
 
     headline: str
     numbers: Mapping[str, Number]
-    tables: Mapping[str, Sequence[Mapping[str, str | float | int]]] = field(
-        default_factory=dict[str, Sequence[Mapping[str, str | float | int]]]
-    )
-    """Rows by table name, such as ``per_class``."""
+    tables: Mapping[str, Table] = field(default_factory=dict[str, Table])
+    """Tables by name, such as ``per_class``."""
     pictures: Mapping[str, Sequence[Picture]] = field(default_factory=dict[str, Sequence[Picture]])
     """Pictures by the name of their grid, such as ``sample`` and ``nearest_wrong``."""
+    outcomes: Table | None = None
+    """One row for each sample, its key first. Written to a file of its own, and not read back with the rest."""
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the numbers depend on beside the options and the dataset, such as class names and templates: JSON values."""
+    record: Record | None = None
+    """What was measured; filled in by whoever runs the evaluator."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +121,8 @@ class EvalModel:
     preprocess: Preprocess
     group: Group | None = None
     """The data-parallel ranks; None where there is one."""
+    feed: Feed = PLAIN
+    """What :mod:`mmx.evaluate` reads samples with."""
 
     def share(self, count: int) -> range:
         """Return which of ``count`` samples this rank encodes. The ranks' shares together are all, each once."""
@@ -104,6 +147,19 @@ class Evaluator(ABC):
 
     needs: ClassVar[tuple[Ability, ...]] = ()
     """Methods of the fusion that it calls. A model whose fusion does not offer them is refused before the first step."""
+
+    def check(self, model: Model) -> None:
+        """Refuse a model that cannot be measured; called before the first step. This form looks for ``needs``.
+
+        Raises:
+            RecipeError: what the model lacks.
+        """
+        lacking = [ability for ability in self.needs if not model.fusion.offers(ability)]
+        if lacking:
+            raise RecipeError(
+                f"needs a model with {', '.join(f'`{ability}`' for ability in lacking)}, which the fusion "
+                f"{type(model.fusion).__name__} does not offer: take this evaluator out, or use another fusion"
+            )
 
     @abstractmethod
     def evaluate(self, subject: EvalModel) -> Result:

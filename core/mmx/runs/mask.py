@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 
 MASK: Final = "***"
 _WORDS: Final = (
@@ -26,6 +26,17 @@ def mask(argv: Sequence[str]) -> list[str]:
         masked.append(MASK if hide else _argument(argument))
         hide = not hide and argument.startswith("-") and "=" not in argument and _secret(argument)
     return masked
+
+
+def masked(value: Any) -> Any:
+    """Return a JSON value with the secrets in its strings replaced."""
+    if isinstance(value, str):
+        return mask([value])[0]
+    if isinstance(value, Mapping):
+        return {str(name): masked(item) for name, item in cast(Mapping[object, object], value).items()}
+    if isinstance(value, list | tuple):
+        return [masked(item) for item in cast(list[object], value)]
+    return value
 
 
 def _argument(argument: str) -> str:

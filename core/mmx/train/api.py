@@ -5,7 +5,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -173,7 +173,9 @@ def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Sa
     with folder.lock(), _watched(recipe.trackers, plugins, request.quiet, say):
         device = device_for(recipe.parallel)
         loaded, step = model_of_run(folder, recipe, plugins, device, say)
-        results = measure(build.evaluators_of(recipe, plugins.registries), loaded.subject)
+        evaluators = build.evaluators_of(recipe, plugins.registries)
+        build.check_evaluators(evaluators, loaded.subject.model)
+        results = measure(evaluators, replace(loaded.subject, feed=build.feed_of(recipe, say)))
         keep(results, folder, step, folder.metrics())
         total, trained = build.parameters_of(loaded.subject.model)
         seen = Run(folder.path.name, folder.path, recipe.resolved(), step, step, total, trained, 0, f"{device}")

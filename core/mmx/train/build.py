@@ -1,7 +1,7 @@
 """From a recipe to objects: each part from its config class, sizes flowing from tower to fusion to loss."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
@@ -24,6 +24,7 @@ from mmx.data.order import Order, Source, StepOrder
 from mmx.data.turns import Turn, Turns
 from mmx.data.views import ImageView, Reader, TextView, needed
 from mmx.errors import DataError, RecipeError
+from mmx.evaluate.record import Recorded
 from mmx.learn.accumulate import inexact
 from mmx.learn.groups import parameter_groups
 from mmx.learn.model import Model
@@ -34,6 +35,7 @@ from mmx.parts.dataset import Dataset
 from mmx.parts.encoder import ImageEncoder, TextEncoder
 from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Evaluator
+from mmx.parts.feed import Feed, alone
 from mmx.parts.filter import Filter
 from mmx.parts.fusion import Fusion
 from mmx.parts.group import Group, SoloGroup
@@ -383,22 +385,33 @@ def evaluators_of(recipe: Measured, registries: Registries) -> dict[str, Evaluat
 
 def evaluator_of(config: EvaluatorConfig, registries: Registries, data: Dataset | None) -> Evaluator:
     """Build one evaluator on its dataset."""
-    return cast(Evaluator, part(registries, "evaluator", config, data))
+    return Recorded(cast(Evaluator, part(registries, "evaluator", config, data)), config, data)
 
 
-def refuse_unmeasurable(evaluators: Mapping[str, Evaluator], model: Model) -> None:
-    """Check that the model offers what its evaluators measure.
+def check_evaluators(evaluators: Mapping[str, Evaluator], model: Model) -> None:
+    """Check that a model has what is measured.
 
     Raises:
-        RecipeError: it does not.
+        RecipeError: it has not; names the evaluator.
     """
     for name, evaluator in evaluators.items():
-        lacking = [ability for ability in evaluator.needs if not model.fusion.offers(ability)]
-        if lacking:
-            raise RecipeError(
-                f"evaluators.{name} needs a model with {', '.join(f'`{ability}`' for ability in lacking)}, which the fusion "
-                f"{type(model.fusion).__name__} does not offer: take [evaluators.{name}] out, or use another fusion"
-            )
+        try:
+            evaluator.check(model)
+        except RecipeError as error:
+            raise RecipeError(f"evaluators.{name}: {error}") from error
+
+
+def feed_of(recipe: Recipe, say: Callable[[str], None], everyone: Callable[[Any], list[Any]] = alone) -> Feed:
+    """Return what evaluations read samples with: the recipe's data workers and budget; says each bad sample once."""
+    said = set[str]()
+
+    def once(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    table = recipe.data
+    return Feed(table.workers, table.worker_timeout, table.bad_samples, once, everyone)
 
 
 def engine_of(recipe: Recipe, registries: Registries) -> Engine:

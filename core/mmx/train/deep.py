@@ -13,6 +13,7 @@ from mmx.data.views import Reader, Row, Skipped, collate
 from mmx.errors import DataError, MmxError, RecipeError
 from mmx.learn.accumulate import inexact
 from mmx.learn.groups import parameter_groups
+from mmx.learn.model import Model
 from mmx.learn.objective import MicroBatchTerm, Objective
 from mmx.parts.batch import Batch
 from mmx.parts.dataset import BadSampleError, Dataset
@@ -54,9 +55,10 @@ def deep_check(recipe: Recipe, document: Document, registries: Registries, say: 
         rows = found.attempt(("data",), lambda: _rows(recipe, registries, objective, read, *data, say))
         for batch in rows or ():
             found.attempt(("losses",), lambda batch=batch: _forward(objective, batch))
+    model = None if objective is None else objective.model
     for name, config in recipe.evaluators.items():
         found.attempt(
-            ("evaluators", name), lambda name=name, config=config: _evaluator(name, config, registries, objective, say)
+            ("evaluators", name), lambda name=name, config=config: _evaluator(name, config, registries, model, say)
         )
     return found.problems
 
@@ -177,16 +179,14 @@ def _forward(objective: Objective, batch: Batch) -> None:
         raise RecipeError(f"a forward pass over the first samples fails: {type(error).__name__}: {error}") from error
 
 
-def _evaluator(
-    name: str, config: EvaluatorConfig, registries: Registries, objective: Objective | None, say: Say
-) -> None:
+def _evaluator(name: str, config: EvaluatorConfig, registries: Registries, model: Model | None, say: Say) -> None:
     dataset = None
     if config.data is not None:
         dataset = build.dataset_of(f"evaluators.{name}.data", cast(DatasetConfig, config.data), registries)
         _readable(name, dataset)
     evaluator = build.evaluator_of(config, registries, dataset)
-    if objective is not None:
-        build.refuse_unmeasurable({name: evaluator}, objective.model)
+    if model is not None:
+        build.check_evaluators({name: evaluator}, model)
     if dataset is not None:
         say(f"evaluators.{name}: {many(len(dataset))} samples")
 

@@ -72,7 +72,7 @@ def build_run(
     torch.manual_seed(recipe.seed)
     model, sizes = build.model_of(recipe, registries, read)
     origins = initialise(model, recipe, plugins, say) if anew else []  # before teachers copy the model
-    build.refuse_unmeasurable(evaluators, model)
+    build.check_evaluators(evaluators, model)
     objective = build.objective_of(recipe, registries, model, sizes, engine.group, order).to(engine.device)
     objective.train()
     build.divide_norms(objective, engine.group, recipe.train.micro_batches, recipe.data.batch)
@@ -120,6 +120,7 @@ class Session:
         self._argv = argv
         self._scribe = RunRecorder() if folder is None else FolderRecorder(built.recipe, folder, plugins)
         self.results: dict[str, Result] = {}
+        self._feed = build.feed_of(built.recipe, say, built.engine.everyone)
 
     @property
     def folder(self) -> RunFolder:
@@ -202,7 +203,7 @@ class Session:
         if not due:
             return None
         engine = self.built.engine
-        subject = eval_model_of(self.built.objective, self.built.read, engine.group)
+        subject = eval_model_of(self.built.objective, self.built.read, engine.group, self._feed)
         results = measure({name: self.built.evaluators[name] for name in due}, subject)
         on_main(engine, lambda: self._scribe.evaluated(step, results))
         self.results |= results

@@ -7,7 +7,7 @@ import pytest
 import torch
 from typing_extensions import override
 
-from mmx.errors import CheckpointError
+from mmx.errors import CheckpointError, DataError, RecipeError
 from mmx.evaluate.measure import eval_model_of, keep, measure
 from mmx.evaluate.results import read_results
 from mmx.learn.teacher import Teacher
@@ -16,7 +16,9 @@ from mmx.parts.group import SoloGroup
 from mmx.runs.layout import RunFolder
 from mmx.runs.lines import read_lines
 from mmx.train.session import Session
-from mmx_toy.start import sit
+from mmx_toy import proof
+from mmx_toy.start import MATCH, sit, start
+from mmx_toy.watch import ToyMatch
 
 
 @final
@@ -91,6 +93,27 @@ def test_results_are_kept_in_the_folder_and_in_the_metrics(session: Session) -> 
     (row,) = read_lines(folder.path / "metrics.jsonl")
     assert (row["kind"], row["step"], row["evaluator"], row["headline"]) == ("evaluation", 7, "nosy", "a")
     assert row["numbers"]["a"]["value"] == 0.5 and row["numbers"]["b"]["value"] is None
+
+
+def test_bad_samples_are_said_once_and_stop_a_run_as_in_training(tmp_path: Path) -> None:
+    said: list[str] = []
+    data = ("evaluators.match.data.name='toy'", "evaluators.match.data.bad=[2]", "train.steps=8")
+    start(tmp_path, *MATCH, *data, "data.bad_samples=0.2", "data.workers=1", say=said.append)
+    assert [text for text in said if "skipped" in text] == ["skipped toy-0002: is bad on purpose"]
+    with pytest.raises(
+        DataError, match=r"what is evaluated: 1 so far, more than the 0 of 8.*toy-0002: is bad on purpose"
+    ):
+        start(tmp_path / "strict", *MATCH, *data)
+    assert proof.final(tmp_path / "strict" / "run").step == 4  # what was reached is saved
+
+
+def test_a_model_that_lacks_what_is_measured_is_refused_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ToyMatch, "needs", ("sing",))
+    with pytest.raises(RecipeError, match=r"evaluators\.match: ToyMatch measures by the fusion's `sing`"):
+        sit(tmp_path, *MATCH)
+    assert not (tmp_path / "run").exists()
 
 
 def test_results_that_cannot_be_written(session: Session) -> None:

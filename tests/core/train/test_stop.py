@@ -55,6 +55,16 @@ def test_a_signal_during_an_evaluation_saves_and_stops_at_once(whole: Path, serv
     assert final(job.run) == final(whole)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_signal_while_an_evaluation_waits_for_data(workers: int, server: Server, tmp_path: Path) -> None:
+    deaf = ("evaluators.match.data.name='toy'", "evaluators.match.data.deaf=true")
+    job = server.start(tmp_path, *MATCH, *deaf, f"data.workers={workers}")
+    job.until(lambda: job.steps() == 4)
+    time.sleep(0.3)
+    job.signal(signal.SIGTERM)
+    assert ended(job, 143, "received SIGTERM") == 4
+
+
 def test_a_signal_during_the_last_evaluation(whole: Path, server: Server, tmp_path: Path) -> None:
     job = server.start(tmp_path, "evaluators.match.name='toy'", "evaluators.match.seconds=50.0")
     job.until(lambda: job.steps() == 18)

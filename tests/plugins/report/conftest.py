@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mmx.evaluate.results import write_result
-from mmx.parts.evaluator import Guess, Number, Picture, Result
+from mmx.parts.evaluator import Guess, Number, Picture, Result, Table
 
 RECIPE = '[image_encoder]\nname = "vit"\n\n[losses.contrastive]\nname = "clip"\n\n[data]\nbatch = 128\n'
 
@@ -29,7 +29,7 @@ def _result(value: float, name: str) -> Result:
     return Result(
         "top1",
         numbers,
-        {"per_class": ({"class": name, "count": 3, "top1": 0.5},)},
+        {"per_class": Table(("class", "count", "top1"), [(name, 3, 0.5)])},
         {"sample": (Picture("k0", png.getvalue(), name, guesses, 2),), "nearest_wrong": ()},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -9,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
+from mmx.evaluate.results import write_result
+from mmx.parts.evaluator import Number, Picture, Record, Result, Table
 from mmx_report.page import write_report
 
 if TYPE_CHECKING:
@@ -225,3 +229,43 @@ def test_the_report_replaces_the_last_one_and_leaves_nothing_else(folder: Path) 
     before = {path.name for path in folder.iterdir()}
     assert write_report(folder) == write_report(folder) == folder / "report.html"
     assert {path.name for path in folder.iterdir()} == before | {"report.html"}
+
+
+def _add(made: Made, step: int, value: float, measured: str) -> None:
+    number = {"value": value, "low": None, "high": None, "chance": 0.1, "count": 9, "help": ""}
+    row = {"kind": "evaluation", "step": step, "evaluator": "birds", "headline": "top1", "numbers": {"top1": number}}
+    made.add({**row, "measured": measured, "file": f"evaluations/step-{step:08d}/birds.json"})
+
+
+def test_no_curve_joins_numbers_of_different_things(made: Made) -> None:
+    for step, value, measured in ((10, 0.1, "aaaaaaaa11"), (20, 0.2, "bbbbbbbb22"), (30, 0.3, "bbbbbbbb22")):
+        _add(made, step, value, measured)
+    labels = [
+        svg["aria-label"] or "" for svg in read(made.path).every("svg") if "birds" in (svg.get("aria-label") or "")
+    ]
+    assert len(labels) == 2
+    assert labels[0].startswith("birds over") and "at step 20 to 30 % at step 30" in labels[0]
+    assert labels[1].startswith("birds (aaaaaaaa) over") and "at step 10 to 10 % at step 10" in labels[1]
+
+
+def test_an_evaluator_brings_tables_and_pictures_of_its_own(made: Made) -> None:
+    png = io.BytesIO()
+    Image.new("RGB", (400, 20)).save(png, "PNG")
+    record = Record("0" * 64, {"name": "birds"}, {"samples": 9}, {"templates": ["a {}"]}, {"mmx": "1"})
+    table = Table(("who", "when", "share"), [("<b>", None, 0.5), (True, 3, None)], "what <i> it shows")
+    result = Result(
+        "top1",
+        {"top1": Number(0.3)},
+        {"odd": table, "long": Table(("n",), [(n,) for n in range(5_001)])},
+        {"drawn": [Picture("plot", png.getvalue(), caption="a <plot>")]},
+        record=record,
+    )
+    write_result(made.path / "evaluations" / "step-00000030", "birds", result)
+    _add(made, 30, 0.3, "bbbbbbbb22")
+    page = read(made.path)
+    assert "what <i> it shows" in page.text and "True" in page.text and "a <plot>" in page.text
+    assert "the first 5,000 of 5,001 rows" in page.text
+    assert "birds: what was measured" in page.text and "about.templates" in page.text
+    assert "shot wide" in [item.get("class") for item in page.every("li")]
+    drawn = write_report(made.path).read_text(encoding="utf-8").partition("shot wide")[2].partition("</li>")[0]
+    assert "truth" not in drawn and "guesses" not in drawn

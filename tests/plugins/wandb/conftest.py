@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mmx.evaluate.results import write_result
-from mmx.parts.evaluator import Guess, Number, Picture, Result
+from mmx.parts.evaluator import Guess, Number, Picture, Result, Table
 from mmx.parts.events import Run
 
 
@@ -40,7 +40,8 @@ class Folder:
         png = io.BytesIO()
         Image.new("RGB", (4, 4)).save(png, "PNG")
         picture = Picture("k", png.getvalue(), "cat", (Guess("dog", 0.5),), 2)
-        result = Result("top1", {"top1": Number(0.25, 0.2, 0.3, 0.01, 9)}, {}, {"sample": (picture,)})
+        table = Table(("class", "top1"), [("cat", 0.5)])
+        result = Result("top1", {"top1": Number(0.25, 0.2, 0.3, 0.01, 9)}, {"per_class": table}, {"sample": (picture,)})
         write_result(self.path / "evaluations" / f"step-{step:08d}", "zero_shot", result)
         numbers = {"top1": {"value": 0.25, "low": 0.2, "high": 0.3, "chance": 0.01, "count": 9, "help": ""}}
         self.append(kind="evaluation", step=step, evaluator="zero_shot", headline="top1", numbers=numbers)

@@ -30,13 +30,19 @@ class Settings:
 
 
 class Image:
-    def __init__(self, picture: Any) -> None:
-        self.size = picture.size
+    def __init__(self, picture: Any, caption: str = "") -> None:
+        self.size, self.caption = picture.size, caption
 
 
 class Table:
-    def __init__(self, columns: list[str], data: list[list[Any]]) -> None:
+    def __init__(self, columns: list[str], data: list[list[Any]], allow_mixed_types: bool = False) -> None:
         self.columns, self.data = columns, data
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Table):
+        return [value.columns, *value.data]
+    return [image.caption for image in value] if isinstance(value, list) else value
 
 
 class Run:
@@ -55,7 +61,7 @@ class Run:
             raise OSError(28, "No space left on device")
         if _wrong("log_hangs"):
             _hang()
-        plain = {name: len(value.data) if isinstance(value, Table) else value for name, value in values.items()}
+        plain = {name: _plain(value) for name, value in values.items()}
         _note("log", values=plain)
 
     def finish(self, exit_code: int) -> None:

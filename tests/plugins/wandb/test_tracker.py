@@ -46,7 +46,9 @@ def test_steps_evaluations_pictures_and_summary_arrive(folder: Folder, fake: Fak
     assert (first["step"], second["step"]) == (10, 20)
     assert first["train/loss"] == first["loss/contrastive"] == 1.5
     assert (first["data/own/trained"], first["data/own/skipped"], first["train/slowest"]) == (63, 1, "decode")
-    assert (evaluation["step"], evaluation["zero_shot/top1"], evaluation["zero_shot/sample"]) == (20, 0.25, 1)
+    assert (evaluation["step"], evaluation["zero_shot/top1"]) == (20, 0.25)
+    assert evaluation["zero_shot/sample"] == ["cat (rank 2)\n0.500 dog"]
+    assert evaluation["zero_shot/per_class"] == [["class", "top1"], ["cat", 0.5]]
     (finish,) = fake.calls("finish")
     assert finish["exit_code"] == 0
     assert finish["summary"] == {

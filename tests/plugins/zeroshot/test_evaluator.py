@@ -182,7 +182,8 @@ def test_shows_the_wrong_pictures_nearest_first() -> None:
 
 def test_reports_every_class() -> None:
     data = Pictures([0, 1, 2], [0, 0, 2], Classes(NAMES))
-    rows = {row["class"]: row for row in evaluator(data).evaluate(subject()).tables["per_class"]}
+    table = evaluator(data).evaluate(subject()).tables["per_class"]
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert rows["class 0"]["count"] == 2 and rows["class 0"]["top1"] == 0.5
     assert rows["class 2"]["top1"] == 1.0 and rows["class 2"]["most_often"] == "class 2"
 

@@ -7,8 +7,7 @@ from typing import final
 import torch
 from typing_extensions import override
 
-from mmx.data.pixels import preprocess
-from mmx.parts.batch import Pixels
+from mmx.evaluate import encode
 from mmx.parts.dataset import Dataset
 from mmx.parts.evaluator import EvalModel, Evaluator, Number, Result
 from mmx.parts.events import Step
@@ -33,11 +32,9 @@ class ToyMatch(Evaluator):
             raise ZeroDivisionError("the evaluator fails on purpose")
         if self.config.draws:
             torch.rand(7)
-        samples = [self.dataset.read(index) for index in range(8)]
-        rows = [preprocess(sample.image, subject.preprocess) for sample in samples if sample.image is not None]
-        images = subject.model.embed_image(Pixels(torch.stack(rows)))
-        texts = subject.model.embed_text(subject.tokenizer([sample.texts[1] for sample in samples]))
-        found = subject.model.fusion.similarity(images, texts)
+        read = encode(subject, self.dataset, batch=4, captions="all", limit=8)
+        assert read.images is not None and read.texts is not None
+        found = subject.model.fusion.similarity(read.images, read.texts[1::2])  # each has two captions
         mean = Number(float(found.diagonal().mean()), help="mean similarity of a picture and its caption")
         return Result("similarity", {"similarity": mean, "training": Number(float(subject.model.training))})
 

@@ -61,11 +61,11 @@ def test_the_gap_needs_a_dataset() -> None:
         ModalityGap(ModalityGapConfig(name="modality_gap"), None)
 
 
-def test_the_gap_is_the_distance_of_the_centres() -> None:
+def test_the_gap_is_the_distance_of_the_centres(monkeypatch: pytest.MonkeyPatch) -> None:
     images, texts = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     gap = ModalityGap(ModalityGapConfig(name="modality_gap"), cast(Any, ()))
-    gap._pieces = lambda: iter([cast(Any, None)])
-    gap._embed = lambda subject, piece: (images, texts)
+    encoded = SimpleNamespace(images=images, texts=texts)
+    monkeypatch.setattr("mmx_geometry.gap.encode", lambda *args, **options: encoded)
     result = gap.evaluate(cast(EvalModel, None))
     assert result.numbers["gap"].value == pytest.approx(math.sqrt(0.5))
     assert result.numbers[result.headline].value == pytest.approx(0.5)

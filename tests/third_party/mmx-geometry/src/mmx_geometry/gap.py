@@ -1,18 +1,14 @@
 """The gap between modalities."""
 
-from collections.abc import Iterator
 from typing import final
 
-import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 from typing_extensions import override
 
-from mmx.data.pixels import preprocess
 from mmx.errors import DataError, RecipeError
-from mmx.parts.batch import Pixels
-from mmx.parts.dataset import BadSampleError, Dataset
+from mmx.evaluate import encode
+from mmx.parts.dataset import Dataset
 from mmx.parts.evaluator import EvalModel, Evaluator, Number, Result
 from mmx_geometry.centres import Centre
 from mmx_geometry.configs import ModalityGapConfig
@@ -36,10 +32,10 @@ class ModalityGap(Evaluator):
 
     @override
     def evaluate(self, subject: EvalModel) -> Result:
-        pairs = [self._embed(subject, piece) for piece in self._pieces()]
-        if not pairs:
+        found = encode(subject, self.dataset, self.batch, captions="first")
+        images, texts = found.images, found.texts
+        if images is None or texts is None or not len(images):
             raise DataError("no sample of the dataset of 'modality_gap' has a picture and a caption")
-        images, texts = (torch.cat(side) for side in zip(*pairs, strict=True))
         gap = float((self._middle(images) - self._middle(texts)).norm())
         alignment = float((images * texts).sum(dim=1).mean())
         return Result(
@@ -52,27 +48,3 @@ class ModalityGap(Evaluator):
 
     def _middle(self, points: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
         return points.mean(dim=0) if self.centre is None else self.centre.of(points)
-
-    def _pieces(self) -> Iterator[list[tuple[Image.Image, str]]]:
-        """Yield pictures and captions; samples without both are left out."""
-        piece: list[tuple[Image.Image, str]] = []
-        for index in range(len(self.dataset)):
-            try:
-                sample = self.dataset.read(index)
-            except BadSampleError:
-                continue
-            if sample.image is not None and sample.texts:
-                piece.append((sample.image, sample.texts[0]))
-            if len(piece) == self.batch:
-                yield piece
-                piece = []
-        if piece:
-            yield piece
-
-    def _embed(
-        self, subject: EvalModel, piece: list[tuple[Image.Image, str]]
-    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m d"]]:
-        device = subject.model.mean.device
-        pixels = torch.stack([preprocess(picture, subject.preprocess) for picture, _ in piece])
-        words = subject.tokenizer([caption for _, caption in piece])
-        return subject.model.embed_image(Pixels(pixels.to(device))), subject.model.embed_text(words.to(device))
