@@ -50,6 +50,9 @@ def run(
     Raises:
         mmx.errors.MmxError: the message says what to do.
     """
+    from mmx.launch.threads import settle
+
+    settle()
     from mmx.train.prepare import prepare
     from mmx.train.request import RunRequest
 
@@ -83,6 +86,9 @@ def load(
     Raises:
         mmx.errors.CheckpointError: there is no model there.
     """
+    from mmx.launch.threads import settle
+
+    settle()
     import torch
 
     from mmx.models.load import load_model

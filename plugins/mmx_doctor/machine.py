@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from mmx.limits import cpu_quota, memory_limit
 from mmx_doctor.finding import GIB, Finding, size, unless
-from mmx_doctor.limits import cpu_quota, memory_limit
 
 SHARED: Final = Path("/dev/shm")
 LOW_DISK: Final = 5 * GIB
@@ -28,11 +28,9 @@ def cpus() -> Iterator[Finding]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
     text = f"{usable} of {total}"
     quota = cpu_quota()
-    limited = quota is not None and quota < usable
-    if limited:
+    if quota is not None and quota < usable:
         text = f"{text}, and time on {quota:.3g} of them (the quota of the control group)"
-    advice = f"as many threads as CPUs would wait for each other: export OMP_NUM_THREADS={max(1, int(quota or usable))}"
-    yield unless(not limited or "OMP_NUM_THREADS" in os.environ, "machine", "CPUs", text, advice)
+    yield Finding("machine", "CPUs", text)
 
 
 def memory() -> Iterator[Finding]:

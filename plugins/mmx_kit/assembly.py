@@ -20,7 +20,7 @@ from mmx.parts.group import Group, SoloGroup
 from mmx.parts.loss import BatchLoss, ItemLoss, Loss
 from mmx.parts.precision import full_precision, to_fp32
 from mmx_kit.case import Case
-from mmx_kit.inputs import batch_for
+from mmx_kit.inputs import batch_for, with_hidden
 from mmx_kit.partner_losses import VIEW, PartnerContrast, PartnerWords, joins
 from mmx_kit.partners import ROWS, SIZES, PartnerImages, PartnerTexts, partner_model, sizes_of, widths
 
@@ -50,7 +50,8 @@ class Assembly:
 
     def batch(self, rows: int = ROWS, step: int = 0) -> Batch:
         """Return an example batch with what the objective's losses read."""
-        return batch_for([cast(Loss, loss) for loss in self.objective.losses.values()], SIZES, rows, step)
+        found = batch_for([cast(Loss, loss) for loss in self.objective.losses.values()], SIZES, rows, step)
+        return with_hidden(found) if self.kind == "loss" else found
 
     def model_outputs(self, batch: Batch, grad: bool = True) -> Outputs:
         """Return one micro-batch through the model and the teachers."""
@@ -163,15 +164,23 @@ def _joined(prefix: str, inputs: Tensors) -> Encoded:
 
 
 def _read(part: TextEncoder, words: Words, image: Encoded) -> Tensors:
-    """Read text alone, and over an image's tokens in the modes that the tower has."""
-    found = encoded("", part(words))
+    """Read text alone, and over an image's tokens in the modes that the tower has; padding is left out."""
+    found = encoded("", real(part(words), words))
     modes: tuple[Mode, ...] = ("fuse", "decode")
     for mode in modes:
         try:
-            found |= encoded(f"{mode}.", part(words, image, mode))
+            found |= encoded(f"{mode}.", real(part(words, image, mode), words))
         except (MmxError, NotImplementedError):
             continue  # it says that it does not read in this mode
     return found
+
+
+def real(found: Encoded, words: Words) -> Encoded:
+    """Return what a tower made of words with zeros at padding, where a tower may leave anything."""
+    mask = words.mask if found.mask is None else found.mask
+    if not isinstance(found.tokens, Tensor) or found.tokens.shape[:2] != mask.shape or mask.dtype != torch.bool:
+        return found
+    return replace(found, tokens=found.tokens.masked_fill(~mask.unsqueeze(-1), 0.0))
 
 
 def _fused(fusion: Fusion, inputs: Tensors, reader: TextEncoder) -> Tensors:

@@ -26,9 +26,11 @@ class Case:
     """An empty folder of its own; what ``example`` wrote is in it."""
     registries: Registries
     files: tuple[Path, ...] = ()
-    """The ``--plugin`` files that a process must load before it can import the part."""
+    """The ``--plugin`` file that the part is in, if it is in one."""
     pair: Ranks = field(default_factory=Ranks)
     """Two processes that checks of several cases share; they start when a check first needs them."""
+    beside: tuple[Path, ...] = ()
+    """More such files, with parts that this one is built with."""
 
     @property
     def kind(self) -> str:

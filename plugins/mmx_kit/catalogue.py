@@ -18,6 +18,7 @@ from mmx_kit.losses import LOSS_CHECKS
 from mmx_kit.modules import MODULE_CHECKS
 from mmx_kit.optimizers import OPTIMIZER_CHECKS
 from mmx_kit.precision import PRECISION_CHECKS
+from mmx_kit.reading import READING_CHECKS
 from mmx_kit.schedules import SCHEDULE_CHECKS
 from mmx_kit.steps import STEP_CHECKS
 from mmx_kit.tokenizers import TOKENIZER_CHECKS
@@ -33,6 +34,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *IMPORT_CHECKS,
     *MODULE_CHECKS,
     *ENCODER_CHECKS,
+    *READING_CHECKS,
     *FUSION_CHECKS,
     *LOSS_CHECKS,
     *PRECISION_CHECKS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,6 +32,10 @@ def check(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the options that were checked, and what each check is about.")
     ] = False,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option("--plugin", metavar="FILE", help="A plugin file with parts that these need. Repeatable."),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Check that the parts of a plugin do what parts of their kind must do.
@@ -42,7 +47,7 @@ def check(
     """
     from mmx_kit import checks_of
 
-    checks = checks_of(plugin, *(parts or ()))
+    checks = checks_of(plugin, *(parts or ()), beside=beside or ())
     if json:
         from dataclasses import asdict
 

@@ -11,10 +11,14 @@ from mmx.learn.rng import RandomState
 from mmx_kit.check import BrokenError
 
 _CPU = torch.device("cpu")
+_ZERO = 1e-5
+"""Of the tolerance: what is below it in the largest of all tensors is the rounding of a zero; 1e-13 of it in fp64."""
 
 
-def same(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], rtol: float = 0.0) -> None:
-    """Check that named tensors are equal, or differ by no more than ``rtol`` of the largest expected number.
+def same(
+    what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], rtol: float = 0.0, floor: float = 0.0
+) -> None:
+    """Check that named tensors are equal, or differ by no more than ``rtol`` of their largest expected number or ``floor``.
 
     Raises:
         BrokenError: they are not; the message begins with ``what`` and names the tensor and the difference.
@@ -22,16 +26,16 @@ def same(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor],
     if set(found) != set(expected):
         raise BrokenError(f"{what}: expected {names(expected)}, found {names(found)}")
     for name, value in expected.items():
-        _alike(f"{what}: '{name}'", found[name].detach(), value.detach(), rtol)
+        _alike(f"{what}: '{name}'", found[name].detach(), value.detach(), rtol, floor)
 
 
-def _alike(what: str, found: Tensor, expected: Tensor, rtol: float) -> None:
+def _alike(what: str, found: Tensor, expected: Tensor, rtol: float, floor: float) -> None:
     if found.shape != expected.shape or found.dtype != expected.dtype:
         raise BrokenError(f"{what}: expected {shape(expected)}, found {shape(found)}")
     mine, theirs = (value.double() if value.is_floating_point() else value.long() for value in (found, expected))
     apart = (mine - theirs).abs().nan_to_num(torch.inf) * (1 - torch.eq(mine, theirs).to(mine.dtype))
     worst = float(apart.nan_to_num(0.0).max()) if apart.numel() else 0.0
-    bound = rtol * float(theirs.abs().nan_to_num(0.0, 0.0, 0.0).max()) if theirs.numel() else 0.0
+    bound = max(floor, rtol * _largest(theirs))
     if worst > bound:
         raise BrokenError(f"{what} differs by up to {worst:.3g}, where at most {bound:.3g} was expected")
 
@@ -41,7 +45,12 @@ def same_arrays(
 ) -> None:
     """Check named arrays as :func:`same` does."""
     mine, theirs = ({k: torch.from_numpy(np.asarray(v)) for k, v in arrays.items()} for arrays in (found, expected))
-    same(what, mine, theirs, rtol)
+    # What is zero but for rounding, as the gradient by a bias of keys is, has no size of its own to be compared with.
+    same(what, mine, theirs, rtol, _ZERO * rtol * max(map(_largest, theirs.values()), default=0.0))
+
+
+def _largest(values: Tensor) -> float:
+    return float(values.double().abs().nan_to_num(0.0, 0.0, 0.0).max()) if values.numel() else 0.0
 
 
 def finite(what: str, found: Mapping[str, Tensor]) -> None:

@@ -30,6 +30,9 @@ _VALUES: Final[Mapping[str, object]] = {
 }
 """A value of each JSON type; those that a loose conversion would turn into another type, where there are such."""
 
+EXAMPLES: Final = "examples"
+"""The check on which all rest: the others are run with an example."""
+
 Schema = Mapping[str, Any]
 
 
@@ -123,6 +126,12 @@ def _example(case: Case) -> None:
         raise BrokenError(f"{case.entry.part}(config) makes a {type(part).__name__}")
 
 
+def needed(config: type[PartConfig]) -> list[str]:
+    """Return the options without a default, where nothing gives an example of them."""
+    own = config.example.__func__ is not PartConfig.example.__func__
+    return [] if own else [name for name, told in config.model_fields.items() if told.is_required() and name != "name"]
+
+
 def _plain(case: Case) -> dict[str, Any]:
     return case.config.model_dump(mode="json", exclude_none=True)
 
@@ -176,5 +185,5 @@ CONFIG_CHECKS: Final = (
     Check("options read", "no option is ignored: the part's code reads each of them", _ALL, _read),
     Check("round trip", "options written as JSON or TOML read back as equal ones; defaults hold", _ALL, _round_trip),
     Check("frozen", "options cannot be changed once they are read", _ALL, _frozen),
-    Check("examples", "example() and tiny() give valid options, with which the part can be built", _ALL, _example),
+    Check(EXAMPLES, "example() and tiny() give valid options, with which the part can be built", _ALL, _example),
 )

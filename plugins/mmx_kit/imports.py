@@ -64,7 +64,7 @@ def _told(case: Case) -> Mapping[str, Any]:
     own = {_reference(case)[0]} | {
         entry.part.partition(":")[0] for entry in case.registries if _beside(entry.owner, case)
     }
-    return probed(_entry(case), tuple(sorted(own)), case.files)
+    return probed(_entry(case), tuple(sorted(own)), case.files, case.beside)
 
 
 def _beside(owner: str, case: Case) -> bool:
@@ -87,9 +87,16 @@ def _entry(case: Case) -> str:
 
 
 @cache
-def probed(entry: str, parts: tuple[str, ...], files: tuple[Path, ...]) -> Mapping[str, Any]:
+def probed(
+    entry: str, parts: tuple[str, ...], files: tuple[Path, ...], beside: tuple[Path, ...] = ()
+) -> Mapping[str, Any]:
     """Return what importing an entry module, and then modules of its parts, did in a fresh process."""
-    asked = {"entry": entry, "parts": parts, "files": [str(file) for file in files]}
+    asked = {
+        "entry": entry,
+        "parts": parts,
+        "files": [str(file) for file in files],
+        "beside": [str(file) for file in beside],
+    }
     path = os.pathsep.join(place for place in sys.path if place)
     done = subprocess.run(
         [sys.executable, "-P", "-B", str(probe.__file__)],

@@ -1,6 +1,7 @@
 """Seeded example inputs: views of 7 rows, and batches that have whatever a loss reads."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.loss import BatchLoss, ItemLoss, Loss
 from mmx.parts.sizes import Sizes
-from mmx_kit.partners import ROWS, SIZES
+from mmx_kit.partners import PATCHES, ROWS, SIZES
 
 
 def example_pixels(rows: int = ROWS, seed: int = 0, sizes: Sizes = SIZES) -> Pixels:
@@ -63,6 +64,18 @@ def batch_for(losses: Loss | Iterable[Loss], sizes: Sizes = SIZES, rows: int = R
         keys=[f"row-{step}-{index}" for index in range(rows)],
         step=step,
     )
+
+
+def with_hidden(batch: Batch) -> Batch:
+    """Return the batch with an uneven share of the patches of each image view hidden, and a label, 0 to 7, for each."""
+
+    def hide(name: str, view: Pixels) -> Pixels:
+        rows, draw = len(view), torch.Generator().manual_seed(_seed(batch.step, name) + 1)
+        hidden = torch.rand(rows, PATCHES, generator=draw) < torch.linspace(0.2, 0.8, rows)[:, None]
+        labels = torch.randint(8, hidden.shape, generator=draw)
+        return replace(view, hidden=hidden, labels=labels.masked_fill(~hidden, -100))
+
+    return replace(batch, images={name: hide(name, view) for name, view in batch.images.items()})
 
 
 def example_fact(rows: int = ROWS, seed: int = 0) -> Tensor:

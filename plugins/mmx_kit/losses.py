@@ -69,7 +69,7 @@ def declared(case: Case) -> None:
     """Check that the views, pulls and teachers that it declares are those it reads."""
     made = assemble(case)
     part = cast(Loss, made.part)
-    for name in ("image_views", "text_views", "teachers"):
+    for name in ("image_views", "text_views", "facts", "teachers"):
         found = getattr(part, name)
         if not isinstance(found, tuple) or not all(isinstance(item, str) for item in found):
             raise BrokenError(f"{name} is {found!r}; expected a tuple of names")
@@ -121,17 +121,23 @@ class _NotingPulls(dict[Feature, Tensor]):
 
 def _views(made: Assembly, part: ItemLoss) -> None:
     batch = made.batch()
-    images, texts = Noting(batch.images), Noting(batch.texts)
-    noted = replace(batch, images=images, texts=texts)
+    images, texts, facts = Noting(batch.images), Noting(batch.texts), Noting(batch.facts)
+    noted = replace(batch, images=images, texts=texts, facts=facts)
     images.read.clear()  # a type checker may have looked into them
     texts.read.clear()
+    facts.read.clear()
     try:
         part(made.model_outputs(noted))
         part.count(noted)
     except KeyError as error:
-        raise BrokenError(f"it reads the view {error}, which image_views and text_views do not name") from error
-    for name, declares, views in (("image_views", part.image_views, images), ("text_views", part.text_views, texts)):
-        unread = sorted(set(declares) - views.read)
+        raise BrokenError(f"it reads {error}, which image_views, text_views and facts do not name") from error
+    told = (
+        ("image_views", part.image_views, images),
+        ("text_views", part.text_views, texts),
+        ("facts", part.facts, facts),
+    )
+    for name, declares, read in told:
+        unread = sorted(set(declares) - read.read)
         if unread:
             raise BrokenError(f"{name} name what it never reads: {', '.join(unread)}; data is prepared for it")
 

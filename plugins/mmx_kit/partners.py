@@ -27,6 +27,8 @@ ROWS: Final = 7
 PREPROCESS: Final = Preprocess(SIZES.image, (0.5, 0.4, 0.45), (0.25, 0.3, 0.2), "squash")
 
 _PATCH: Final = 8
+PATCHES: Final = (SIZES.image // _PATCH) ** 2
+"""Tokens that the kit's image encoder gives, one for each patch."""
 _MOST: Final = math.log(100.0)
 
 
@@ -41,14 +43,16 @@ class PartnerImages(ImageEncoder):
         self.embed = nn.Linear(3 * _PATCH**2, self.width)
         nn.init.normal_(self.embed.weight, std=0.15)  # so that random pictures are told apart
         self.position = nn.Parameter(torch.randn((sizes.image // _PATCH) ** 2, self.width) * 0.5)
+        self.unseen = nn.Parameter(torch.randn(self.width) * 0.5)
         self.mix = nn.Linear(self.width, self.width)
 
     @override
     def forward(self, view: Pixels) -> Encoded:
-        if view.hidden is not None:
-            raise RecipeError("the kit's image encoder cannot read a view with hidden patches")
         cut = view.pixels.unfold(2, _PATCH, _PATCH).unfold(3, _PATCH, _PATCH)
-        tokens = self.embed(cut.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)) + self.position
+        tokens = self.embed(cut.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2))
+        if view.hidden is not None:
+            tokens = torch.where(view.hidden.unsqueeze(-1), self.unseen.to(tokens), tokens)
+        tokens = tokens + self.position
         tokens = torch.tanh(self.mix(tokens + tokens.mean(1, keepdim=True)))
         return Encoded(tokens.mean(1), tokens)
 
@@ -110,7 +114,7 @@ class PartnerTexts(TextEncoder):
     def _read(self, tokens: Float[Tensor, "b t w"], context: Encoded | None) -> Float[Tensor, "b t w"]:
         if context is None or context.tokens is None:
             raise RecipeError("the kit's text encoder reads an image's tokens in this mode, and was given none")
-        image = functional.pad(context.tokens, (0, self.width - context.tokens.shape[-1]))
+        image = fitted(context.tokens, self.width)
         return self.cross(tokens, image, None if context.mask is None else context.mask.unsqueeze(1))
 
     @override
@@ -156,7 +160,8 @@ class PartnerFusion(Fusion):
     @override
     def join(self, image: Encoded, words: Words, reader: TextEncoder, mode: Mode) -> Joint:
         read = reader(words, image, mode)
-        return Joint(read.pooled, text=read.tokens)
+        seen = None if image.tokens is None else fitted(image.tokens, reader.width) + read.pooled.unsqueeze(1)
+        return Joint(read.pooled, seen, read.tokens)
 
     @override
     def match(self, pooled: Float[Tensor, "b w"]) -> Float[Tensor, "b 2"]:
@@ -165,6 +170,11 @@ class PartnerFusion(Fusion):
     @override
     def words(self, tokens: Float[Tensor, "b t w"]) -> Float[Tensor, "b t v"]:
         return self.language(tokens)
+
+
+def fitted(tokens: Float[Tensor, "b n v"], width: int) -> Float[Tensor, "b n w"]:
+    """Return tokens of another width, cut or filled with zeros."""
+    return functional.pad(tokens, (0, width - tokens.shape[-1]))
 
 
 def partner_model(

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmx.learn.accumulate import accumulate
 from mmx.parts.batch import Batch
 from mmx.parts.fusion import Fusion
-from mmx.parts.loss import BatchLoss, Loss
+from mmx.parts.loss import BatchLoss, ItemLoss, Loss
 from mmx_kit.assembly import MODEL_KINDS, Assembly, Tensors, assemble, named
 from mmx_kit.case import Case
 from mmx_kit.check import DETERMINISM, BrokenError, Check
@@ -18,6 +18,7 @@ from mmx_kit.layouts import Alone
 from mmx_kit.slopes import check_elements, check_slopes
 from mmx_kit.steps import random
 from mmx_kit.stops import Through, told_cuts
+from mmx_kit.widened import Widened
 
 _ELEMENTS: Final = 1000
 """As many are differentiated one by one; all tokens of all rows would take minutes."""
@@ -40,7 +41,8 @@ def slopes(case: Case) -> None:
     own |= {name: p for name, p in made.part.named_parameters() if p.requires_grad}
 
     def run() -> Tensors:
-        return made.run(inputs, batch)
+        with Widened():
+            return made.run(inputs, batch)
 
     found = _compared(run, read, own)
     if isinstance(made.part, BatchLoss):
@@ -115,9 +117,11 @@ def half(case: Case) -> None:
     if isinstance(made.part, BatchLoss):
         _stays_precise(made)
     made.objective.to(torch.bfloat16)
-    with torch.no_grad():
-        finite("cast to bf16", made.outputs(batch))
-    accumulate(Alone(made.objective), made.objective, batch, 1)
+    # A teacher stays in fp32 whatever the rest is cast to: only autocast brings both together.
+    with torch.autocast("cpu", torch.bfloat16, enabled=isinstance(made.part, ItemLoss) and bool(made.part.teachers)):
+        with torch.no_grad():
+            finite("cast to bf16", made.outputs(batch))
+        accumulate(Alone(made.objective), made.objective, batch, 1)
     _finite_gradients("cast to bf16", made)
     made.objective.after_step(batch)
 

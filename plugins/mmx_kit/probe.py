@@ -164,14 +164,11 @@ def state() -> dict[str, object]:
     return found
 
 
-def load_entry(entry: str, files: list[str]) -> object:
+def load_entry(entry: str, file: str | None) -> object:
     """Import the module with the hooks, and let it register its parts, as a listing does."""
-    if files:
-        from mmx.plugin.files import load
+    from mmx.plugin.files import load
 
-        module: Any = [load(Path(file)) for file in files][-1]
-    else:
-        module = import_module(entry)
+    module: Any = import_module(entry) if file is None else load(Path(file))
     register = getattr(module, "mmx_register", None)
     return register(listener()) if register else None
 
@@ -203,9 +200,12 @@ def main() -> None:
         "importlib.metadata",
     ):
         import_module(module)
+    own = next(iter(asked["files"]), None)
+    for file in asked["beside"]:  # before it is watched: not the plugin's own work
+        import_module("mmx.plugin.files").load(Path(file))
     watch = Watch({name.partition(".")[0] for name in (asked["entry"], *asked["parts"])})
     sys.stdout = sys.stderr = watch  # pyright: ignore[reportAttributeAccessIssue]
-    found: dict[str, Any] = {"entry": watch.importing(lambda: load_entry(asked["entry"], asked["files"])), "parts": {}}
+    found: dict[str, Any] = {"entry": watch.importing(lambda: load_entry(asked["entry"], own)), "parts": {}}
     for module in asked["parts"]:
         found["parts"][module] = watch.importing(lambda module=module: import_module(module))
     json.dump(found, answer)

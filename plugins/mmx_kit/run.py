@@ -4,7 +4,7 @@ import os
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +17,7 @@ from mmx.errors import MissingPackageError, PluginError
 from mmx.plugin.kinds import Entry, locate
 from mmx_kit.catalogue import CHECKS
 from mmx_kit.check import BrokenError, Check, NotApplicableError
+from mmx_kit.configs import EXAMPLES, needed
 from mmx_kit.globals_kept import restored
 from mmx_kit.subject import Plugin, plugin
 
@@ -74,6 +75,12 @@ class Conformance:
     def _run(self) -> None:
         if self.check.after and self._fails(self.check.after):
             raise NotApplicableError(f"see {self.check.after}")
+        missing = needed(self.entry.config)
+        if missing:
+            raise BrokenError(
+                f"example() gives no options to check it with, since {missing[0]} has no default: give it one, or write "
+                f"the classmethod example(cls, name: str, folder: Path) of {self.entry.config.__name__}"
+            )
         try:
             case = self._subject.case(self.entry, self._changed)
             with restored():  # a part that changes the process must not change what is found of the next one
@@ -116,11 +123,14 @@ class Conformance:
         return "holds", ""
 
 
-def checks_of(plugin_name: str, /, *parts: str, **options: Any) -> list[Conformance]:
+def checks_of(plugin_name: str, /, *parts: str, beside: Sequence[str | Path] = (), **options: Any) -> list[Conformance]:
     """Return every check of every part of a plugin, to parametrize a test with.
+
+    A part whose options have no example has one check, which says so: there is nothing to check the others with.
 
     Args:
         plugin_name: a distribution, a module, or the path of a plugin file.
+        beside: plugin files with parts that those of the plugin need, as given to ``--plugin``.
         parts: ``KIND.NAME`` each, to leave out the others.
         options: replace options that the part's ``example()`` gives, so that another path of it is checked.
 
@@ -128,7 +138,7 @@ def checks_of(plugin_name: str, /, *parts: str, **options: Any) -> list[Conforma
         PluginError: there is no such plugin or part, it cannot be loaded, or the options do not hold, or are given
             for several parts.
     """
-    subject = plugin(str(plugin_name))
+    subject = plugin(str(plugin_name), tuple(map(Path, beside)))
     entries = subject.entries(parts)
     if options and len(entries) != 1:
         raise PluginError(f"options are those of one part: name it, as in checks_of('{plugin_name}', 'KIND.NAME', ...)")
@@ -137,7 +147,12 @@ def checks_of(plugin_name: str, /, *parts: str, **options: Any) -> list[Conforma
             subject.case(entry, options)
     except ValidationError as error:
         raise PluginError(f"{parts[0] if parts else plugin_name}: {options} do not hold: {error}") from error
-    return [Conformance(subject, entry, check, options) for entry in entries for check in _of(entry)]
+    return [Conformance(subject, entry, check, options) for entry in entries for check in _applying(entry)]
+
+
+def _applying(entry: Entry) -> Iterator[Check]:
+    missing = needed(entry.config)
+    return (check for check in _of(entry) if not missing or check.name == EXAMPLES)
 
 
 def _of(entry: Entry) -> Iterator[Check]:

@@ -21,6 +21,7 @@ from mmx_kit.compare import same, same_arrays, seeded
 from mmx_kit.layouts import Alone, Arrays, Replicated, freeze_unreached, gradients, here, known_group, world
 from mmx_kit.partners import ROWS
 from mmx_kit.ranks import RANKS
+from mmx_kit.widened import Widened
 
 STEPS: Final = 2
 
@@ -45,7 +46,8 @@ def take_steps(made: Assembly, batches: list[Batch], micro_batches: int = 1, wor
     losses: list[Arrays] = []
     found: list[Arrays] = []
     for batch in batches:
-        accumulate(worker or Alone(objective), objective, batch, micro_batches)
+        with Widened():
+            accumulate(worker or Alone(objective), objective, batch, micro_batches)
         group = objective.group
         losses.append({name: (group.sum(part) / group.size).numpy().copy() for name, part in objective.parts.items()})
         found.append(gradients(objective))

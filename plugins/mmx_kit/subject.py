@@ -25,15 +25,17 @@ class Plugin:
 
     Args:
         name: a distribution, a module, or the path of a plugin file.
+        beside: plugin files with parts that its own are built with.
 
     Raises:
         PluginError: there is none of that name, or it cannot be loaded.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, beside: Sequence[Path] = ()) -> None:
         given = (Path(name),) if name.endswith(".py") else ()
+        self._beside = tuple(path.absolute() for path in beside)
         self.files = tuple(path.absolute() for path in given)
-        self.plugins = Plugins(files=given, say=lambda text: None)
+        self.plugins = Plugins(files=(*beside, *given), say=lambda text: None)
         self._owners = [str(path) for path in given] or self._find(name)
         self._folder = Path(tempfile.mkdtemp(prefix="mmx-check-"))
         atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
@@ -65,7 +67,7 @@ class Plugin:
         if key not in self._cases:
             folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
             config = entry.config.example(entry.name, folder)
-            case = Case(entry, config, folder, self.plugins.registries, self.files, self._pair)
+            case = Case(entry, config, folder, self.plugins.registries, self.files, self._pair, self._beside)
             self._cases[key] = replace(case, config=case.changed(options)) if options else case
         return self._cases[key]
 
@@ -88,7 +90,7 @@ class Plugin:
         except Exception as error:
             lost = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
             raise PluginError(absent(name, str(error)) if lost else f"{module}: {cause(error)}") from error
-        self.plugins = Plugins({module: plugin}, say=lambda text: None)
+        self.plugins = Plugins({module: plugin}, files=self._beside, say=lambda text: None)
         broken = [entry for entry in self.plugins.unusable if entry.module == module]
         if broken:
             raise PluginError(f"{module}: {broken[0].reason}")
@@ -96,6 +98,6 @@ class Plugin:
 
 
 @cache
-def plugin(name: str) -> Plugin:
+def plugin(name: str, beside: tuple[Path, ...] = ()) -> Plugin:
     """Return a plugin under check; one name is loaded once in a process."""
-    return Plugin(name)
+    return Plugin(name, beside)

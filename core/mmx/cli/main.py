@@ -12,6 +12,7 @@ from mmx.cli.door import Door
 from mmx.cli.guard import whose
 from mmx.cli.words import EXIT_CODES, examples
 from mmx.launch.leaving import leaving
+from mmx.launch.threads import settle
 
 app = typer.Typer(
     name="mmx",
@@ -60,5 +61,6 @@ def start(
 
 def main() -> None:
     """Run the command line; the process ends with the command's exit code."""
+    settle()
     with leaving() if whose().size > 1 else nullcontext():
         app(prog_name="mmx")

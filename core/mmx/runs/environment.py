@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from mmx.launch import threads
+from mmx.launch.rank import find
 from mmx.plugin.manager import Plugins
 from mmx.plugin.versions import mmx_version, version
 from mmx.runs.mask import mask
@@ -30,6 +32,8 @@ def describe(argv: Sequence[str], plugins: Plugins | None = None) -> dict[str, A
         "platform": f"{machine.sysname} {machine.release}",
         "machine": machine.machine,
         "cpus": os.cpu_count(),
+        "threads": threads.number(),
+        "processes": find(os.environ).size,
         "commit": commit(Path()),
         "plugins": used(plugins),
         "plugin_files": [] if plugins is None else plain(plugins.files),

@@ -31,6 +31,7 @@ from mmx.train.findings import located
 from mmx.train.prepare import Prepared, new_folder
 from mmx.train.request import EvalRequest, RunResult
 from mmx.train.resume import goes_on, has_finished, nothing_left, refuse_fewer, rewind, store_of
+from mmx.train.same_threads import keep_threads
 from mmx.train.session import Built, Session, build_run
 from mmx.train.sync import agree_on, on_main
 
@@ -63,6 +64,7 @@ def run(prepared: Prepared, say: Say) -> RunResult:
 
 
 def _run(engine: Engine, prepared: Prepared, say: Say) -> RunResult:
+    keep_threads(prepared.folder, engine.processes, say)
     built = _built(engine, prepared, say)
     if prepared.request.dry_run:
         return dry_run(built, prepared, say)

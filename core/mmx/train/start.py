@@ -15,9 +15,11 @@ from mmx import errors
 from mmx.errors import LostProcessError, MmxError, RecipeError
 from mmx.launch.processes import supervise
 from mmx.launch.rank import find
+from mmx.launch.threads import cpus, for_others
 from mmx.train.child import Job
 from mmx.train.prepare import Prepared
 from mmx.train.request import RunResult
+from mmx.train.same_threads import threads_before
 
 Say = Callable[[str], None]
 
@@ -76,8 +78,8 @@ def _together(prepared: Prepared, count: int, say: Say) -> RunResult:
         code = supervise(
             [sys.executable, "-m", "mmx.train.child", str(job)],
             count,
-            env=dict(os.environ),
-            threads=max(1, len(os.sched_getaffinity(0)) // count),
+            env=for_others(),
+            threads=threads_before(prepared.folder, count) or max(1, cpus() // count),
             say=told.append,
         )
         return _answered(answer, code, "\n".join(told))

@@ -5,8 +5,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # what the tests of this folder share
 
+from mmx import limits
 from mmx.plugin import manager as plugins
-from mmx_doctor import limits, torch_build
+from mmx_doctor import torch_build
 
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmx_doctor import limits
+from mmx import limits
 from mmx_doctor.examine import examine
 from mmx_doctor.finding import Finding
 

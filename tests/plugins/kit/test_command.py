@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,12 @@ def file(mmx: Mmx) -> Iterator[Path]:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the checks that start processes: what is tested here is what is made of findings."""
 
-    def some(name: str, *parts: str) -> list[Conformance]:
-        return [one for one in checks_of(name, *parts) if one.check.name in ("unknown keys", "help", "contract")]
+    def some(name: str, *parts: str, beside: Sequence[Path]) -> list[Conformance]:
+        return [
+            one
+            for one in checks_of(name, *parts, beside=beside)
+            if one.check.name in ("unknown keys", "help", "contract")
+        ]
 
     monkeypatch.setattr("mmx_kit.checks_of", some)
 
@@ -122,3 +126,50 @@ def test_for_programs(mmx: Mmx, file: Path, few: None) -> None:
 def test_what_cannot_be_checked(mmx: Mmx, file: Path, arguments: tuple[str, ...], expected: str) -> None:
     done = mmx("plugins", "check", *arguments)
     assert done.code == 3 and expected in done.err
+
+
+def test_a_part_without_an_example_is_told_once(mmx: Mmx, file: Path) -> None:
+    needy = CODE.replace(
+        '"""Options of the text transform ``plain``."""', '"""Options."""\n    words: int\n    """How many."""'
+    )
+    file.write_text(needy)
+    done = mmx("plugins", "check", str(file))
+    assert done.code == plugins_check.BROKEN and done.out.count("BROKEN:") == 1
+    told = " ".join(done.out.split())
+    assert "words has no default: give it one, or write the classmethod example(cls, name: str, folder: Path)" in told
+
+
+USER = """
+import mmx
+from mmx.config import TransformConfig
+from mmx.parts.transform import TextTransform
+
+class UserConfig(TransformConfig):
+    @classmethod
+    def example(cls, name, folder):
+        import toy_plain
+        return cls(name=name)
+
+class User(TextTransform):
+    def __init__(self, config, tokenizer):
+        pass
+
+    def __call__(self, source, draw):
+        raise NotImplementedError
+
+@mmx.hookimpl
+def mmx_register(register):
+    assert "text_transform" in register.registries.kinds
+    register("text_transform", "user", config=UserConfig, part="toy_user:User", summary="uses another file's part")
+"""
+
+
+def test_files_beside_a_plugin_have_what_it_needs(file: Path) -> None:
+    Path("toy_user.py").write_text(USER)
+    try:
+        checks = checks_of("toy_user.py", beside=[file])
+        found = {one.check.name: one.find() for one in checks if one.check.name in ("quiet import", "help")}
+    finally:
+        sys.modules.pop("toy_user", None)
+        plugin.cache_clear()
+    assert {finding.status for finding in found.values()} == {"holds"}, found

@@ -11,6 +11,7 @@ from broken.table import Broken, Twin, broken, twins
 from mmx.config import LossConfig
 from mmx.learn.outputs import Outputs
 from mmx.parts.batch import Batch
+from mmx.parts.gradient import constant
 from mmx.parts.loss import ItemLoss
 from mmx.parts.sizes import Sizes
 
@@ -76,6 +77,55 @@ class Matching(ItemLoss):
     @override
     def count(self, batch: Batch) -> Tensor:
         return torch.tensor(len(batch.images["clean"]))
+
+
+class Follows(MaskedWords):
+    """A twin: words as the teacher would guess them, weighted by how sure it is; a head reads both."""
+
+    teachers = ("ema",)
+
+    @override
+    def forward(self, outputs: Outputs) -> Tensor:
+        mine, its = (one.text("clean").tokens for one in (outputs, outputs.of("ema")))
+        assert mine is not None and its is not None
+        aim = constant(self.head(its).softmax(2))
+        each = -(aim * self.head(self.drop(mine)).log_softmax(2)).sum(2)
+        return (each * (self.labels(outputs.batch) != -100)).sum(1)
+
+
+class HiddenPatches(ItemLoss):
+    """A twin: the codes of hidden patches, read from what the fusion makes of image and text, where a fact allows it."""
+
+    image_views = ("clean",)
+    text_views = ("clean",)
+    facts = ("paired",)
+
+    def __init__(self, config: LossConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.head = nn.Linear(sizes.text_width, 8)
+
+    @override
+    def forward(self, outputs: Outputs) -> Tensor:
+        joint = outputs.joint("clean", "clean").image
+        assert joint is not None
+        return functional.cross_entropy(self.head(joint).mT, self.labels(outputs.batch), reduction="none").sum(1)
+
+    def labels(self, batch: Batch) -> Tensor:
+        labels = batch.images["clean"].labels
+        assert labels is not None
+        return labels.masked_fill((batch.facts["paired"] == 0)[:, None], -100)
+
+    @override
+    def count(self, batch: Batch) -> Tensor:
+        return (self.labels(batch) != -100).sum()
+
+
+class FactForNothing(MaskedWords):
+    facts = ("paired",)
+
+
+class FactUndeclared(HiddenPatches):
+    facts = ()
 
 
 class OneNumber(MaskedWords):
@@ -174,14 +224,16 @@ class PopulationInAttribute(Matching):
         return super().others(images, texts) * (1 + 0.1 * self.seen)
 
 
-TWINS: Final[tuple[Twin, ...]] = tuple(twins("loss", LossConfig, MaskedWords, AsksWithoutGradient, Matching))
+TWINS: Final[tuple[Twin, ...]] = tuple(
+    twins("loss", LossConfig, MaskedWords, AsksWithoutGradient, Matching, Follows, HiddenPatches)
+)
 BROKEN: Final[tuple[Broken, ...]] = tuple(
     broken(
         "loss",
         LossConfig,
         {
             "shapes": (OneNumber, CountAsShare, PlainCount),
-            "declared": (ReadsAnotherView, DeclaresForNothing),
+            "declared": (ReadsAnotherView, DeclaresForNothing, FactForNothing, FactUndeclared),
             "items": (MeanOfMeans, PaddingCounted, CountsWhatItGetsWrong, CountsRows),
             "weight": (WeightedTwice,),
             "inputs": (ScalesTokensInPlace, FillsLabelsInPlace),

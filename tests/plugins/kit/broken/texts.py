@@ -43,6 +43,66 @@ class Reader(TextEncoder):
         return [self.table, self.out]
 
 
+class Writer(TextEncoder):
+    """A twin: attention with a bias of keys, whose true gradient is zero, a softmax in fp32, and anything at padding."""
+
+    width = 8
+
+    def __init__(self, config: EncoderConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.table = nn.Embedding(sizes.vocabulary, 8)
+        self.place = nn.Parameter(torch.randn(sizes.context, 8))
+        self.query, self.key, self.value = (nn.Linear(8, 8) for _ in range(3))
+
+    @override
+    def forward(self, words: Words, context: Encoded | None = None, mode: Mode = "text") -> Encoded:
+        if mode == "fuse":
+            raise RecipeError("it reads text alone")
+        tokens = self.table(words.ids) + self.place[: words.ids.shape[1]]
+        scores = self.query(tokens) @ self.key(tokens).mT / 8**0.5
+        scores = scores.masked_fill(~self.allowed(words.mask, mode == "decode"), torch.finfo(scores.dtype).min)
+        tokens = tokens + scores.softmax(-1, dtype=torch.float32).to(scores.dtype) @ self.value(tokens)
+        return Encoded(self.pooled(tokens, words.mask), tokens, words.mask)
+
+    def allowed(self, mask: Tensor, causal: bool) -> Tensor:
+        each = mask.unsqueeze(1).expand(-1, mask.shape[1], -1)
+        return each & self.order(mask.shape[1]) if causal else each
+
+    def order(self, count: int) -> Tensor:
+        return torch.ones(count, count, dtype=torch.bool).tril()
+
+    def pooled(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        return tokens[:, 0]
+
+    @override
+    def blocks(self) -> list[nn.Module]:
+        return [self]
+
+
+class AttendsToPadding(Writer):
+    @override
+    def allowed(self, mask: Tensor, causal: bool) -> Tensor:
+        return super().allowed(torch.ones_like(mask), causal)
+
+
+class PoolsPadding(Writer):
+    @override
+    def pooled(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        return tokens.mean(1)
+
+
+class ReadsAhead(Writer):
+    @override
+    def order(self, count: int) -> Tensor:
+        return torch.ones(count, count, dtype=torch.bool)
+
+
+class ReadsTheNext(Writer):
+    @override
+    def order(self, count: int) -> Tensor:
+        return super().order(count).roll(-1, 0) | super().order(count)
+
+
 class FloatMask(Reader):
     @override
     def read(self, words: Words) -> Any:
@@ -146,7 +206,7 @@ class FactorFromData(Reader):
         return Encoded(found.pooled * rest, found.tokens, words.mask)
 
 
-TWINS: Final[tuple[Twin, ...]] = tuple(twins("text_encoder", EncoderConfig, Reader))
+TWINS: Final[tuple[Twin, ...]] = tuple(twins("text_encoder", EncoderConfig, Reader, Writer))
 BROKEN: Final[tuple[Broken, ...]] = tuple(
     broken(
         "text_encoder",
@@ -158,6 +218,8 @@ BROKEN: Final[tuple[Broken, ...]] = tuple(
                 LengthOfTheBatch,
                 FirstRowsOnly,
             ),
+            "padding": (AttendsToPadding, PoolsPadding),
+            "decode": (ReadsAhead, ReadsTheNext),
             "inputs": (ClampsIdsInPlace,),
             "meta": (CutsToTheLongest,),
             "processes": (SharesByWorldSize,),
