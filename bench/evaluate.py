@@ -32,13 +32,13 @@ from typing_extensions import override
 from mmx.config import StoredConfig
 from mmx.data.pixels import preprocess
 from mmx.data.stored import StoredDataset
+from mmx.models.build import model_of, reading
 from mmx.parts.batch import Pixels
 from mmx.parts.dataset import Classes, Raw
 from mmx.parts.evaluator import EvalModel
 from mmx.parts.feed import Feed
 from mmx.plugin.manager import Plugins
 from mmx.recipe import load
-from mmx.train.build import model_of, reading
 from mmx_zeroshot.config import ZeroShotConfig
 from mmx_zeroshot.evaluator import ZeroShot
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mmx.models.bundle import LoadedModel
     from mmx.plugin.hookspecs import hookimpl as hookimpl
-    from mmx.train.request import RunResult
+    from mmx.runs.request import RunResult
 
 
 def __getattr__(name: str) -> object:
@@ -53,8 +53,8 @@ def run(
     from mmx.launch.threads import settle
 
     settle()
+    from mmx.runs.request import RunRequest
     from mmx.train.prepare import prepare
-    from mmx.train.request import RunRequest
 
     request = RunRequest(
         recipe=None if recipe is None else Path(recipe),

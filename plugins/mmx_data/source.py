@@ -60,12 +60,12 @@ class Source:
         Raises:
             DataError: it cannot be read, its pictures are not stored as files, or the filters leave nothing of it.
         """
+        from mmx.data.build import filters_of
         from mmx.data.keep import kept
         from mmx.data.stored import StoredDataset
-        from mmx.train.build import filters_of, part
 
         filters = filters_of(self.config.keep, self.registries)
-        dataset = kept(cast("Dataset", part(self.registries, "dataset", self.config)), filters)
+        dataset = kept(cast("Dataset", self.registries.build("dataset", self.config)), filters)
         if not isinstance(dataset, StoredDataset):
             raise DataError(f"the dataset '{self.config.name}' does not store pictures as files, which this needs")
         if not (dataset.pictured and dataset.captioned):

@@ -9,7 +9,6 @@ from typing import Final, cast
 from mmx.errors import RecipeError
 from mmx.parts.tokenizer import Tokenizer
 from mmx.plugin.registry import Registries
-from mmx.train.build import part
 
 _LONG: Final = 1_000_000
 """Tokens that a caption is given room for."""
@@ -48,8 +47,8 @@ def ruler(name: str, registries: Registries) -> Ruler:
         config = kind(name=name)
     except ValueError as error:
         raise RecipeError(f"--tokenizer {name}: it cannot be built without options: {error}") from None
-    tokenizer = cast(Tokenizer, part(registries, "tokenizer", config))
+    tokenizer = cast(Tokenizer, registries.build("tokenizer", config))
     if "context" not in kind.model_fields:
         return Ruler(name, tokenizer.context, tokenizer, exact=False)
-    long = part(registries, "tokenizer", config.model_copy(update={"context": _LONG}))
+    long = registries.build("tokenizer", config.model_copy(update={"context": _LONG}))
     return Ruler(name, tokenizer.context, cast(Tokenizer, long), exact=True)

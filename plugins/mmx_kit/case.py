@@ -11,7 +11,6 @@ import torch
 from mmx.config import PartConfig
 from mmx.plugin.kinds import Entry
 from mmx.plugin.registry import Registries
-from mmx.train import build
 from mmx_kit.ranks import Ranks
 
 
@@ -40,7 +39,7 @@ class Case:
     def build(self, *needs: Any, seed: int = 0, **options: Any) -> Any:
         """Build the part as ``Class(config, *needs)``, its weights drawn from a seed; ``options`` replace some of its own."""
         torch.manual_seed(seed)
-        return build.part(self.registries, self.kind, self.changed(options), *needs)
+        return self.registries.build(self.kind, self.changed(options), *needs)
 
     def changed(self, options: Mapping[str, Any]) -> PartConfig:
         """Return its options with some replaced and checked again."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mmx.config import WeightsConfig
+from mmx.models import build as model_build
 from mmx.models.bundle import LoadedModel, assembled, parts_of
 from mmx.parts.weights import MODEL_TABLES, ModelData, WeightsFormat
-from mmx.train import build
 from mmx_kit.case import Case
 from mmx_kit.check import BrokenError
 
@@ -65,5 +65,5 @@ def loaded(case: Case, model: ModelData, fresh: bool = False) -> LoadedModel:
     if not fresh:
         return assembled(tables, case.registries, model.tensors, _CPU, "what was read", Path())
     parts = parts_of(tables, case.registries, "small()", Path())
-    found = build.model_of(parts, case.registries, build.reading(parts, case.registries))[0]
+    found = model_build.model_of(parts, case.registries, model_build.reading(parts, case.registries))[0]
     return assembled(tables, case.registries, found.state_dict(), _CPU, "small()", Path())

@@ -13,7 +13,6 @@ from mmx.parts.schedule import Schedule
 from mmx.parts.sizes import Sizes
 from mmx.parts.tokenizer import Tokenizer
 from mmx.parts.transform import ImageTransform, PixelRow, TextTransform, WordRow
-from mmx.train import build
 from mmx_kit.case import Case
 from mmx_kit.check import NotApplicableError
 from mmx_kit.life import live
@@ -53,7 +52,7 @@ def fresh(case: Case, **options: Any) -> Any:
 def evaluated(case: Case) -> Dataset:
     """Return the dataset that its example options name, or the kit's labelled one."""
     config = cast("EvaluatorConfig", case.config).data if case.kind == "evaluator" else None
-    return PartnerDataset() if config is None else cast(Dataset, build.part(case.registries, "dataset", config))
+    return PartnerDataset() if config is None else cast(Dataset, case.registries.build("dataset", config))
 
 
 def outcome(case: Case, part: Any) -> object:

@@ -16,6 +16,7 @@ from mmx.data.views import collate
 from mmx.errors import RecipeError
 from mmx.learn.global_batch import Feature
 from mmx.learn.objective import Objective
+from mmx.models import build as model_build
 from mmx.parts.batch import Batch
 from mmx.parts.engine import Engine
 from mmx.parts.lazy import gathered
@@ -81,14 +82,14 @@ def _taken(task: Task) -> Outcome | None:
 
 
 def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, task: Task) -> Outcome | None:
-    read = build.reading(recipe, plugins.registries)
+    read = model_build.reading(recipe, plugins.registries)
     torch.manual_seed(recipe.seed)
-    model, sizes = build.model_of(recipe, plugins.registries, read)
+    model, sizes = model_build.model_of(recipe, plugins.registries, read)
     objective = build.objective_of(recipe, plugins.registries, model, sizes, engine.group).to(engine.device).train()
     if task.double:
         objective.double()  # before the optimizer is made and the engine wraps it; gradients and states follow
     build.divide_norms(objective, engine.group, task.micro_batches, recipe.data.batch)
-    parameters, _ = build.parameters_of(model)
+    parameters, _ = model_build.parameters_of(model)
     optim = recipe.optim
     optimizer = build.optimizer_of(recipe, plugins.registries, objective)
     engine.prepare(objective, optimizer)
@@ -110,7 +111,7 @@ def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, task: Task) -> O
     return Outcome(engine.describe(), parameters, tuple(losses), tuple(gradients), weights)
 
 
-def _batch(recipe: Recipe, plugins: Plugins, objective: Objective, read: build.Reading, step: int) -> Batch:
+def _batch(recipe: Recipe, plugins: Plugins, objective: Objective, read: model_build.Reading, step: int) -> Batch:
     compares = [loss for loss in objective.losses.values() if isinstance(loss, BatchLoss)]
     features: list[Feature] = [pull for loss in compares for pull in loss.features()]
     facts = sorted({pull.view for pull in features if pull.kind == "fact"})

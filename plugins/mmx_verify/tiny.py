@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from mmx.config import EncoderConfig, PartConfig
 from mmx.errors import MmxError
+from mmx.models import build as model_build
 from mmx.parts.encoder import ImageEncoder, TextEncoder
 from mmx.plugin.registry import Registries
 from mmx.recipe.schema import Recipe
-from mmx.train import build
 
 BATCH: Final = 16
 STEPS: Final = 3
@@ -83,6 +83,6 @@ def _capped(recipe: Recipe, registries: Registries) -> Recipe:
 
 def _built(recipe: Recipe, registries: Registries, name: str) -> ImageEncoder | TextEncoder:
     """Build a tower on shapes alone."""
-    make = build.image_encoder_of if name == "image_encoder" else build.text_encoder_of
-    with build.meta():
-        return make(recipe, registries, build.sizes_of(build.reading(recipe, registries)))
+    make = model_build.image_encoder_of if name == "image_encoder" else model_build.text_encoder_of
+    with model_build.meta():
+        return make(recipe, registries, model_build.sizes_of(model_build.reading(recipe, registries)))

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from mmx.checkpoint.tensors import ordered
 from mmx.errors import MmxError
+from mmx.launch.agree import agree_on
 from mmx.learn.objective import Objective
 from mmx.parts.engine import Engine
 from mmx.parts.lazy import LazyTensor, Tensors
-from mmx.train.sync import agree_on
 
 
 def write_together(

@@ -16,7 +16,7 @@ from mmx.cli.words import EXIT_CODES, Json, PluginFiles, Quiet, Sets, TraceCalls
 
 if TYPE_CHECKING:
     from mmx.plugin.manager import Plugins
-    from mmx.train.request import EvalRequest, RunResult
+    from mmx.runs.request import EvalRequest, RunResult
 
 RUN_EXAMPLES = examples(
     "mmx run recipes/quickstart.toml",
@@ -66,8 +66,8 @@ def run(
     """Train a model from a recipe, or go on with a run."""
     from mmx.launch.rank import find
     from mmx.runs.folder import checked_name
+    from mmx.runs.request import RunRequest
     from mmx.train.prepare import prepare
-    from mmx.train.request import RunRequest
 
     main = find(os.environ).rank == 0
     say = _voice(json, quiet or not main)
@@ -126,8 +126,8 @@ def evaluate(
     """Evaluate a model: that of a run with the evaluators of its recipe, any other with those that are given."""
     from mmx.plugin.manager import Plugins
     from mmx.runs.layout import RunFolder
+    from mmx.runs.request import EvalRequest
     from mmx.train.prepare import tracer
-    from mmx.train.request import EvalRequest
 
     say = _voice(json, quiet)
     files = tuple(plugin or ())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmx.errors import CheckpointError
+from mmx.evaluate import build as eval_build
 from mmx.evaluate.measure import device_for, measure, plain
 from mmx.evaluate.results import write_result
 from mmx.evaluate.rows import number_rows
@@ -18,8 +19,7 @@ from mmx.models.load import built_model, digests, read_model
 from mmx.parts.evaluator import Result
 from mmx.parts.weights import ModelData
 from mmx.plugin.manager import Plugins
-from mmx.train import build
-from mmx.train.request import RunResult
+from mmx.runs.request import RunResult
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,7 @@ def evaluate_model(found: FoundModel, asked: Evaluation, plugins: Plugins, say: 
     data = _completed(read_model(found, plugins, say), asked.recipe)
     device = device_for(asked.tables.parallel)
     loaded = built_model(found, data, registries, device, asked.overrides, say)
-    results = measure(build.evaluators_of(asked.tables, registries), loaded.subject)
+    results = measure(eval_build.evaluators_of(asked.tables, registries), loaded.subject)
     facts = {"model": str(found.path), "format": found.format, "files": digests(found, data), **plain(results)}
     width = shutil.get_terminal_size().columns
     for name, result in results.items():

@@ -12,6 +12,7 @@ from mmx.evaluate.results import write_result
 from mmx.learn.objective import Objective
 from mmx.learn.rng import RandomState
 from mmx.learn.teacher import Teacher
+from mmx.models import build as model_build
 from mmx.parts.evaluator import EvalModel, Evaluator, Number, Result
 from mmx.parts.feed import PLAIN, Feed
 from mmx.parts.group import Group
@@ -19,12 +20,11 @@ from mmx.parts.report import Numbers, means
 from mmx.runs.layout import RunFolder
 from mmx.runs.lines import JsonLines
 from mmx.runs.mask import masked
-from mmx.train import build
 
 
-def eval_model_of(objective: Objective, read: build.Reading, group: Group, feed: Feed = PLAIN) -> EvalModel:
+def eval_model_of(objective: Objective, read: model_build.Reading, group: Group, feed: Feed = PLAIN) -> EvalModel:
     """Return what is evaluated and saved: the averaged weights where the recipe asks for them, else the model's own."""
-    teacher = objective.teachers[build.EMA] if build.EMA in objective.teachers else None
+    teacher = objective.teachers[model_build.EMA] if model_build.EMA in objective.teachers else None
     model = objective.model if teacher is None else cast(Teacher, teacher).model
     return EvalModel(model, read.tokenizer, read.preprocess, group, feed)
 

@@ -17,6 +17,7 @@ from mmx.checkpoint.stored import open_tensors
 from mmx.checkpoint.tensors import content_of
 from mmx.config import EncoderConfig, PartConfig
 from mmx.errors import CheckpointError
+from mmx.models import build as model_build
 from mmx.models.inputs import pixel_rows, strings
 from mmx.parts.batch import Pixels
 from mmx.parts.evaluator import EvalModel
@@ -24,7 +25,6 @@ from mmx.parts.lazy import Tensors
 from mmx.parts.weights import MODEL_TABLES
 from mmx.plugin.registry import Registries
 from mmx.recipe.schema import PreprocessTable, Recipe
-from mmx.train import build
 
 FORMAT: Final = 1
 
@@ -156,14 +156,14 @@ def loaded_from(
 
 
 def _assemble(
-    parts: build.ModelParts,
+    parts: model_build.ModelParts,
     tables: Mapping[str, Any],
     registries: Registries,
     weights: Mapping[str, Tensor],
     device: torch.device,
 ) -> LoadedModel:
-    read = build.reading(parts, registries)
-    model, _ = build.model_of(parts, registries, read)
+    read = model_build.reading(parts, registries)
+    model, _ = model_build.model_of(parts, registries, read)
     load_weights(model, weights)
     return LoadedModel(EvalModel(model.to(device).eval(), read.tokenizer, read.preprocess), tables)
 

@@ -13,6 +13,7 @@ from mmx.checkpoint.read import CheckpointData
 from mmx.checkpoint.state import averaged
 from mmx.checkpoint.stored import Picked, dtype_of, joined
 from mmx.errors import CheckpointError
+from mmx.models import build as model_build
 from mmx.models.bundle import LoadedModel, assembled, load_bundle, loaded_from, model_tables, read_bundle
 from mmx.models.files import sha256_of
 from mmx.models.find import FoundModel, find_model
@@ -24,8 +25,7 @@ from mmx.recipe.load import load
 from mmx.recipe.overrides import override
 from mmx.recipe.schema import Recipe
 from mmx.runs.layout import FILES, RunFolder
-from mmx.train import build
-from mmx.train.resume import store_of
+from mmx.runs.stores import store_of
 
 Say = Callable[[str], None]
 _WEIGHTS: Final = "model.safetensors"
@@ -87,7 +87,7 @@ def read_model(found: FoundModel, plugins: Plugins, say: Say) -> ModelData:
     if found.form == "model":
         tables, tensors = read_bundle(found.path)
         return ModelData(_five(tables), tensors, files=(_WEIGHTS,))
-    part = cast(WeightsFormat, build.part(plugins.registries, "weights", format_config(found, plugins.registries)))
+    part = cast(WeightsFormat, plugins.registries.build("weights", format_config(found, plugins.registries)))
     return part.read(found.path)
 
 
@@ -134,7 +134,7 @@ def _newest(folder: RunFolder, recipe: Recipe, say: Say) -> CheckpointData:
 def _weights(found: CheckpointData, recipe: Recipe) -> Mapping[str, Tensor]:
     """Return the weights that are evaluated; they stay in their files until they are asked for."""
     whole = joined(("model.", found.tensors["model"]), ("", found.tensors["objective"]))
-    places = averaged(whole, None if recipe.train.ema is None else build.EMA)
+    places = averaged(whole, None if recipe.train.ema is None else model_build.EMA)
     return Picked({name: (whole, place) for name, place in places.items()})
 
 

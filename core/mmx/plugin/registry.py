@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic_core import PydanticCustomError
 from typing_extensions import override
@@ -75,6 +76,15 @@ class Registries(Choices):
         reason = self.source.enable(module)
         if reason:
             raise PydanticCustomError("part_plugin", "{text}", {"text": reason})
+
+    def build(self, kind: str, config: PartConfig, *needs: Any) -> Any:
+        """Build a part as ``Class(config, *needs)``.
+
+        Raises:
+            PluginError: it cannot be imported, or its constructor fails with an error that is not meant for users.
+            RecipeError: its constructor refuses a value.
+        """
+        return self[kind][config.name].build(config, *needs)
 
     def registered(self, owner: str) -> list[Entry]:
         """Return what an owner has registered; imports nothing."""

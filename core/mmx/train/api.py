@@ -13,9 +13,12 @@ from mmx.checkpoint.listing import candidates
 from mmx.checkpoint.read import CheckpointData, read_checkpoint
 from mmx.config import TrackerConfig
 from mmx.errors import CheckpointError, DataError, MmxError, RecipeError
+from mmx.evaluate import build as eval_build
 from mmx.evaluate.measure import device_for, keep, measure, plain
 from mmx.evaluate.rows import number_rows
+from mmx.launch.agree import agree_on, on_main
 from mmx.launch.rank import find
+from mmx.models import build as model_build
 from mmx.models.initial import record
 from mmx.models.load import model_of_run
 from mmx.parts.engine import Engine
@@ -25,15 +28,15 @@ from mmx.plugin.manager import Plugins
 from mmx.recipe.schema import Recipe
 from mmx.runs.folder import open_run
 from mmx.runs.layout import RunFolder
+from mmx.runs.request import EvalRequest, RunResult
+from mmx.runs.stores import store_of
 from mmx.train import build
 from mmx.train.dry import dry_run
 from mmx.train.findings import located
 from mmx.train.prepare import Prepared, new_folder
-from mmx.train.request import EvalRequest, RunResult
-from mmx.train.resume import goes_on, has_finished, nothing_left, refuse_fewer, rewind, store_of
+from mmx.train.resume import goes_on, has_finished, nothing_left, refuse_fewer, rewind
 from mmx.train.same_threads import keep_threads
 from mmx.train.session import Built, Session, build_run
-from mmx.train.sync import agree_on, on_main
 
 Say = Callable[[str], None]
 
@@ -175,11 +178,11 @@ def evaluate_run(request: EvalRequest, plugins: Plugins, recipe: Recipe, say: Sa
     with folder.lock(), _watched(recipe.trackers, plugins, request.quiet, say):
         device = device_for(recipe.parallel)
         loaded, step = model_of_run(folder, recipe, plugins, device, say)
-        evaluators = build.evaluators_of(recipe, plugins.registries)
-        build.check_evaluators(evaluators, loaded.subject.model)
-        results = measure(evaluators, replace(loaded.subject, feed=build.feed_of(recipe, say)))
+        evaluators = eval_build.evaluators_of(recipe, plugins.registries)
+        eval_build.check_evaluators(evaluators, loaded.subject.model)
+        results = measure(evaluators, replace(loaded.subject, feed=eval_build.feed_of(recipe, say)))
         keep(results, folder, step, folder.metrics())
-        total, trained = build.parameters_of(loaded.subject.model)
+        total, trained = model_build.parameters_of(loaded.subject.model)
         seen = Run(folder.path.name, folder.path, recipe.resolved(), step, step, total, trained, 0, f"{device}")
         plugins.evaluation_end(seen, step, results)
     width = shutil.get_terminal_size().columns
@@ -205,7 +208,7 @@ def _watched(trackers: Mapping[str, TrackerConfig], plugins: Plugins, quiet: boo
     added: list[tuple[str, Tracker]] = []
     for name, config in trackers.items():
         if config.enabled and not (quiet and config.speaks):
-            tracker = cast(Tracker, build.part(plugins.registries, "tracker", config))
+            tracker = cast(Tracker, plugins.registries.build("tracker", config))
             plugins.add(tracker, f"tracker {name}")
             added.append((f"tracker {name}", tracker))
     try:

@@ -16,7 +16,7 @@ from mmx.errors import MmxError
 from mmx.launch.leaving import leaving
 from mmx.launch.processes import end_with_parent
 from mmx.launch.rank import LATER, find
-from mmx.train.request import RunRequest
+from mmx.runs.request import RunRequest
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,17 @@ from typing import Final, cast
 import torch
 
 from mmx.config import DatasetConfig, EvaluatorConfig, LossConfig
+from mmx.data import build as data_build
 from mmx.data.mixture import sizes
 from mmx.data.order import StepOrder, Ticket
 from mmx.data.views import Reader, Row, Skipped, collate
 from mmx.errors import DataError, MmxError, RecipeError
+from mmx.evaluate import build as eval_build
 from mmx.learn.accumulate import inexact
 from mmx.learn.groups import parameter_groups
 from mmx.learn.model import Model
 from mmx.learn.objective import MicroBatchTerm, Objective
+from mmx.models import build as model_build
 from mmx.parts.batch import Batch
 from mmx.parts.dataset import BadSampleError, Dataset
 from mmx.parts.group import SoloGroup
@@ -45,10 +48,10 @@ def deep_check(recipe: Recipe, document: Document, registries: Registries, say: 
         say: is told how large the model and the datasets are.
     """
     found = Findings(document)
-    read = found.attempt(("tokenizer",), lambda: build.reading(recipe, registries))
+    read = found.attempt(("tokenizer",), lambda: model_build.reading(recipe, registries))
     objective = None if read is None else _objective(recipe, registries, read, found)
     if objective is not None:
-        total, trained = build.parameters_of(objective.model)
+        total, trained = model_build.parameters_of(objective.model)
         say(f"model: {many(total)} parameters, {many(trained)} of them trained")
     data = _data(recipe, registries, objective, found)
     if objective is not None and read is not None and data is not None and not found.problems:
@@ -63,16 +66,16 @@ def deep_check(recipe: Recipe, document: Document, registries: Registries, say: 
     return found.problems
 
 
-def _objective(recipe: Recipe, registries: Registries, read: build.Reading, found: Findings) -> Objective | None:
+def _objective(recipe: Recipe, registries: Registries, read: model_build.Reading, found: Findings) -> Objective | None:
     """Build model and losses without memory; None if that fails."""
-    sizes = build.sizes_of(read)
+    sizes = model_build.sizes_of(read)
     with _META:
-        image = found.attempt(("image_encoder",), lambda: build.image_encoder_of(recipe, registries, sizes))
+        image = found.attempt(("image_encoder",), lambda: model_build.image_encoder_of(recipe, registries, sizes))
         seen = replace(sizes, image_width=_ANY if image is None else image.width)
-        text = found.attempt(("text_encoder",), lambda: build.text_encoder_of(recipe, registries, seen))
+        text = found.attempt(("text_encoder",), lambda: model_build.text_encoder_of(recipe, registries, seen))
         joined = None
         if image is not None and text is not None:
-            joined = found.attempt(("fusion",), lambda: build.joined(recipe, registries, read, image, text))
+            joined = found.attempt(("fusion",), lambda: model_build.joined(recipe, registries, read, image, text))
         if joined is None:
             _views(recipe, _losses_alone(recipe.losses, registries, sizes), found)
             return None
@@ -124,14 +127,14 @@ def _data(
     if not recipe.data.given():
         return Examples(SAMPLES, sorted(set[str]() if objective is None else objective.facts())), None
     where = ("data", "sources") if recipe.data.sources else ("data", "train")
-    return found.attempt(where, lambda: build.training_of(recipe, registries))
+    return found.attempt(where, lambda: data_build.training_of(recipe, registries))
 
 
 def _rows(
     recipe: Recipe,
     registries: Registries,
     objective: Objective,
-    read: build.Reading,
+    read: model_build.Reading,
     dataset: Dataset,
     order: StepOrder | None,
     say: Say,
@@ -182,11 +185,11 @@ def _forward(objective: Objective, batch: Batch) -> None:
 def _evaluator(name: str, config: EvaluatorConfig, registries: Registries, model: Model | None, say: Say) -> None:
     dataset = None
     if config.data is not None:
-        dataset = build.dataset_of(f"evaluators.{name}.data", cast(DatasetConfig, config.data), registries)
+        dataset = data_build.dataset_of(f"evaluators.{name}.data", cast(DatasetConfig, config.data), registries)
         _readable(name, dataset)
-    evaluator = build.evaluator_of(config, registries, dataset)
+    evaluator = eval_build.evaluator_of(config, registries, dataset)
     if model is not None:
-        build.check_evaluators({name: evaluator}, model)
+        eval_build.check_evaluators({name: evaluator}, model)
     if dataset is not None:
         say(f"evaluators.{name}: {many(len(dataset))} samples")
 

@@ -11,10 +11,10 @@ from mmx.data.budget import named
 from mmx.data.loader import stream
 from mmx.errors import DataError
 from mmx.learn.objective import MicroBatchTerm
+from mmx.models.build import parameters_of
 from mmx.parts.batch import Batch
-from mmx.train.build import parameters_of
+from mmx.runs.request import RunResult
 from mmx.train.prepare import Prepared
-from mmx.train.request import RunResult
 from mmx.train.session import Built
 from mmx.wording import duration, many, summed
 

@@ -13,6 +13,7 @@ from mmx.data.loader import stream
 from mmx.data.order import StepOrder
 from mmx.data.views import Reader, StepData
 from mmx.errors import DataError, MmxError, TrainingError
+from mmx.launch.agree import agree_on
 from mmx.launch.signals import EXIT_CODES, TIME_LIMIT, Stop, Stopping, StopRequests
 from mmx.learn.objective import Objective
 from mmx.learn.optim import set_rate
@@ -22,7 +23,7 @@ from mmx.parts.report import means
 from mmx.parts.schedule import Schedule
 from mmx.recipe.schema import Recipe
 from mmx.train.clock import Clock
-from mmx.train.sync import GlobalStep, LocalStep, agree_on, sync_step
+from mmx.train.sync import GlobalStep, LocalStep, sync_step
 from mmx.train.tally import Tally
 from mmx.train.untrained import Untrained
 

@@ -25,7 +25,7 @@ from mmx.runs.find import find_unfinished
 from mmx.runs.folder import create, open_run
 from mmx.runs.layout import FILES, RunFolder
 from mmx.runs.plugin_files import refuse_others
-from mmx.train.request import RunRequest
+from mmx.runs.request import RunRequest
 
 Say = Callable[[str], None]
 SAFE: Final = (

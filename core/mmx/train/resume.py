@@ -7,20 +7,15 @@ from collections.abc import Callable
 
 from mmx.checkpoint.atomic import write_bytes
 from mmx.checkpoint.read import CheckpointData
-from mmx.checkpoint.store import Store
 from mmx.errors import CheckpointError, RecipeError
 from mmx.recipe.schema import Recipe
 from mmx.recipe.write import to_toml
 from mmx.runs.layout import RunFolder
 from mmx.runs.plugin_files import flags, kept
+from mmx.runs.stores import store_of
 from mmx.wording import counted
 
 Say = Callable[[str], None]
-
-
-def store_of(folder: RunFolder, recipe: Recipe) -> Store:
-    """Return a run's checkpoints, kept as the recipe says."""
-    return folder.store(recipe.checkpoint.keep_last, recipe.checkpoint.keep_best)
 
 
 def has_finished(folder: RunFolder, found: CheckpointData, say: Say) -> bool:

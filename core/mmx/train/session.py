@@ -11,12 +11,16 @@ import torch
 from mmx.checkpoint.read import CheckpointData
 from mmx.checkpoint.state import averaged, capture, restore, restore_weights
 from mmx.checkpoint.streaming import NeverTrained, write_together
+from mmx.data import build as data_build
 from mmx.data.mixture import left_out
 from mmx.data.permute import seed_of
 from mmx.errors import CheckpointError, DataError, MmxError, RecipeError
+from mmx.evaluate import build as eval_build
 from mmx.evaluate.measure import eval_model_of, measure
+from mmx.launch.agree import on_main
 from mmx.launch.signals import Stop, StopRequests
 from mmx.learn.objective import Objective
+from mmx.models import build as model_build
 from mmx.models.initial import Origin, initialise
 from mmx.parts.engine import Engine
 from mmx.parts.evaluator import Evaluator, Result
@@ -29,7 +33,6 @@ from mmx.runs.plugin_files import kept
 from mmx.train import build
 from mmx.train.loop import Callbacks, Loop, Plan
 from mmx.train.recorder import FolderRecorder, RunRecorder
-from mmx.train.sync import on_main
 from mmx.train.untrained import Untrained
 from mmx.wording import counted
 
@@ -39,7 +42,7 @@ class Built:
     """What a recipe is built into."""
 
     recipe: Recipe
-    read: build.Reading
+    read: model_build.Reading
     objective: Objective
     engine: Engine
     evaluators: dict[str, Evaluator]
@@ -64,15 +67,15 @@ def build_run(
         CheckpointError: weights that the recipe starts from cannot be read or do not fit.
     """
     registries = plugins.registries
-    dataset, order = build.training_of(recipe, registries)
-    evaluators = build.evaluators_of(recipe, registries)
+    dataset, order = data_build.training_of(recipe, registries)
+    evaluators = eval_build.evaluators_of(recipe, registries)
     build.refuse_unequal(recipe, engine)
     steps = build.steps_of(recipe, order)
-    read = build.reading(recipe, registries)
+    read = model_build.reading(recipe, registries)
     torch.manual_seed(recipe.seed)
-    model, sizes = build.model_of(recipe, registries, read)
+    model, sizes = model_build.model_of(recipe, registries, read)
     origins = initialise(model, recipe, plugins, say) if anew else []  # before teachers copy the model
-    build.check_evaluators(evaluators, model)
+    eval_build.check_evaluators(evaluators, model)
     objective = build.objective_of(recipe, registries, model, sizes, engine.group, order).to(engine.device)
     objective.train()
     build.divide_norms(objective, engine.group, recipe.train.micro_batches, recipe.data.batch)
@@ -80,7 +83,7 @@ def build_run(
     reader = build.reader_of(recipe, registries, objective, read, dataset)
     optimizer = build.optimizer_of(recipe, registries, objective)
     schedule = build.schedule_of(recipe, registries, order)
-    total, trained = build.parameters_of(model)
+    total, trained = model_build.parameters_of(model)
     plan = Plan(
         recipe,
         objective,
@@ -120,7 +123,7 @@ class Session:
         self._argv = argv
         self._scribe = RunRecorder() if folder is None else FolderRecorder(built.recipe, folder, plugins)
         self.results: dict[str, Result] = {}
-        self._feed = build.feed_of(built.recipe, say, built.engine.everyone)
+        self._feed = eval_build.feed_of(built.recipe, say, built.engine.everyone)
 
     @property
     def folder(self) -> RunFolder:
@@ -254,5 +257,5 @@ class Session:
 
 def evaluated(weights: Tensors, recipe: Recipe) -> Tensors:
     """Return the weights of the model that is evaluated: the averaged ones where the recipe asks for them."""
-    places = averaged(weights, None if recipe.train.ema is None else build.EMA)
+    places = averaged(weights, None if recipe.train.ema is None else model_build.EMA)
     return {name: weights[place] for name, place in places.items()}

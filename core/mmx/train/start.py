@@ -16,9 +16,9 @@ from mmx.errors import LostProcessError, MmxError, RecipeError
 from mmx.launch.processes import supervise
 from mmx.launch.rank import find
 from mmx.launch.threads import cpus, for_others
+from mmx.runs.request import RunResult
 from mmx.train.child import Job
 from mmx.train.prepare import Prepared
-from mmx.train.request import RunResult
 from mmx.train.same_threads import threads_before
 
 Say = Callable[[str], None]

@@ -1,6 +1,6 @@
 """Where the processes of a run agree: before each step on what they read and whether to go on, and on what failed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mmx.data.views import Skipped, StepData
@@ -67,28 +67,6 @@ def sync_step(engine: Engine, here: LocalStep) -> GlobalStep:
     keys = [key for row in rows for key in row.keys if key not in out]
     bad = [*(sample for row in rows for sample in row.bad), *left]
     return GlobalStep(loaded, keys, bad, None, told[0].due)
-
-
-def on_main(engine: Engine, act: Callable[[], None]) -> None:
-    """Let the main process do something, and let all processes fail if it fails.
-
-    Raises:
-        MmxError: that of the main process.
-    """
-    error: MmxError | None = None
-    if engine.main:
-        try:
-            act()
-        except MmxError as found:
-            error = found
-    agree_on(engine, error)
-
-
-def agree_on(engine: Engine, error: MmxError | None) -> None:
-    """Raise in every process what any of them failed with; its own where it has one."""
-    found = next((one for one in engine.everyone(error) if one is not None), None)
-    if found is not None:
-        raise error or found
 
 
 def _told(here: LocalStep) -> _Told:

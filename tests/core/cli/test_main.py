@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mmx import errors
 from mmx.cli import run as run_module
 from mmx.cli.guard import guarded
-from mmx.train.request import RunRequest, RunResult
+from mmx.runs.request import RunRequest, RunResult
 
 Mmx = Callable[..., Any]
 

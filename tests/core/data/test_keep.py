@@ -9,11 +9,11 @@ from PIL import Image
 from typing_extensions import override
 
 from mmx.config import BoundsTable, KeepTable
+from mmx.data.build import filters_of
 from mmx.data.keep import kept
 from mmx.errors import DataError, PluginError, RecipeError
 from mmx.parts.dataset import BadSampleError, Classes, Dataset, Sample
 from mmx.parts.filter import Filter, NumberFilter, SampleFilter
-from mmx.train.build import filters_of
 from mmx_toy.start import plugins
 
 SIDES = ((40, 30), (100, 10), (20, 20), (0, 0), (64, 64))

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from mmx.config import KeepTable
+from mmx.data.build import filters_of
 from mmx.data.keep import kept
 from mmx.data.mixture import Mixture, left_out, sizes
 from mmx.parts.dataset import BadSampleError
-from mmx.train.build import filters_of
 from mmx_toy.configs import Pictures
 from mmx_toy.data import ToyPictures
 from mmx_toy.start import plugins

@@ -7,9 +7,9 @@ from typing_extensions import override
 
 from mmx.config import EvaluatorConfig
 from mmx.errors import RecipeError
+from mmx.evaluate.build import check_evaluators
 from mmx.evaluate.record import Recorded, data_of, record_of
 from mmx.parts.evaluator import EvalModel, Evaluator, Number, Result
-from mmx.train.build import check_evaluators
 from mmx_kit.samples import PartnerDataset
 from mmx_kit.uses import subject
 

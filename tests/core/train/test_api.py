@@ -16,10 +16,10 @@ from mmx.plugin.manager import Plugins
 from mmx.recipe.load import load
 from mmx.runs.layout import RunFolder
 from mmx.runs.lines import read_lines
+from mmx.runs.request import EvalRequest, RunRequest
 from mmx.train import prepare
 from mmx.train.api import evaluate_run
 from mmx.train.api import run as run_prepared
-from mmx.train.request import EvalRequest, RunRequest
 from mmx_toy.start import MATCH, RECIPE, crash, plugins, start
 
 

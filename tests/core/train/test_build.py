@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmx.errors import MmxError, PluginError, RecipeError
-from mmx.train.build import parameters_of
+from mmx.models.build import parameters_of
 from mmx.train.session import Session
 from mmx_toy.start import sit, start
 

@@ -12,9 +12,9 @@ import mmx_tokenizers
 from mmx.errors import RecipeError
 from mmx.models.bundle import load_bundle
 from mmx.plugin.manager import Plugins
+from mmx.runs.request import RunRequest, RunResult
 from mmx.train import api
 from mmx.train.prepare import prepare
-from mmx.train.request import RunRequest, RunResult
 from mmx_tokenizers.config import FileTokenizerConfig
 from mmx_toy.proof import entries
 from mmx_toy.start import RECIPE

@@ -11,13 +11,14 @@ from typing_extensions import override
 
 from mmx.data.views import Skipped, StepData
 from mmx.errors import DataError, MmxError, TrainingError
+from mmx.launch.agree import agree_on, on_main
 from mmx.launch.signals import Stop
 from mmx.learn.objective import Objective
 from mmx.parts.batch import Batch, Pixels, Words
 from mmx.parts.engine import Engine
 from mmx.parts.group import Group
 from mmx.train import sync as meeting
-from mmx.train.sync import GlobalStep, LocalStep, agree_on, on_main, sync_step
+from mmx.train.sync import GlobalStep, LocalStep, sync_step
 
 T = TypeVar("T")
 TERM, USR1 = Stop("received SIGTERM", 143), Stop("received SIGUSR1", 75)

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 import mmx
 from mmx.cli.main import app
 from mmx.errors import CheckpointError
+from mmx.models import build as model_build
 from mmx.models.bundle import LoadedModel, parts_of
 from mmx.parts.batch import Pixels
 from mmx.parts.weights import ModelData, WeightsFormat
 from mmx.plugin.manager import Plugins
-from mmx.train import build
 from mmx_clip.convert import from_open_clip, from_transformers, to_open_clip, to_transformers
 from mmx_clip.weights_configs import OpenClipWeightsConfig, TransformersWeightsConfig
 from mmx_clip.weights_model import mlp_ratio
@@ -212,7 +212,7 @@ def read_tables(folder: Path) -> dict[str, Any]:
 
 def mmx_model(tables: dict[str, Any], plugins: Plugins) -> torch.nn.Module:
     parts = parts_of(tables, plugins.registries, "the test", Path())
-    return build.model_of(parts, plugins.registries, build.reading(parts, plugins.registries))[0]
+    return model_build.model_of(parts, plugins.registries, model_build.reading(parts, plugins.registries))[0]
 
 
 def test_a_folder_in_open_clip_s_layout_is_read_and_written(plugins: Plugins, tmp_path: Path) -> None:

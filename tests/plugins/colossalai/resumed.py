@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmx.runs.request import RunRequest
 from mmx.train import api
 from mmx.train.prepare import prepare
-from mmx.train.request import RunRequest
 
 SMALL = (
     "image_encoder.width=32",

@@ -90,8 +90,8 @@ def test_another_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_without_it_stops_with_the_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from mmx.errors import MissingPackageError
+    from mmx.runs.request import RunRequest
     from mmx.train.prepare import prepare
-    from mmx.train.request import RunRequest
 
     monkeypatch.setattr(ColossalConfig, "missing", lambda self: f"colossalai not installed\n  {INSTALL}")
     with pytest.raises(MissingPackageError, match="pip install --no-deps colossalai"):

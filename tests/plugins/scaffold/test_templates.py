@@ -9,9 +9,9 @@ import pytest
 
 from mmx.plugin.manager import Plugins
 from mmx.recipe import load
+from mmx.runs.request import RunRequest
 from mmx.train import api
 from mmx.train.prepare import prepare
-from mmx.train.request import RunRequest
 from mmx_scaffold.kinds import KINDS, Kind
 from mmx_scaffold.names import Names
 from mmx_scaffold.write import write_package, write_single

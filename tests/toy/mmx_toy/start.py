@@ -11,10 +11,10 @@ import mmx_local
 import mmx_optim
 import mmx_shards
 from mmx.plugin.manager import Plugins
+from mmx.runs.request import RunRequest, RunResult
 from mmx.train import api
 from mmx.train.build import engine_of
 from mmx.train.prepare import new_folder, prepare
-from mmx.train.request import RunRequest, RunResult
 from mmx.train.session import Session, build_run
 from mmx_toy.watch import AtStep
 
