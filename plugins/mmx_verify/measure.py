@@ -25,6 +25,7 @@ from mmx.plugin.manager import Plugins
 from mmx.recipe.load import load
 from mmx.recipe.schema import Recipe
 from mmx.train import build
+from mmx.train.step import StepLoss, take_step
 from mmx_verify.samples import Noise
 
 Arrays = dict[str, np.ndarray]
@@ -98,13 +99,13 @@ def _measured(recipe: Recipe, plugins: Plugins, engine: Engine, task: Task) -> O
     gradients: list[Arrays] = []
     for step in range(recipe.train.steps or 1):
         batch = _batch(recipe, plugins, objective, read, step)
-        rows = batch.chunk(engine.group.size)[engine.group.rank]
-        engine.backward(rows.to(engine.device), task.micro_batches)
-        losses.append(_loss(objective))
-        gradients.append(_arrays(engine.gradients(), dtype))
-        engine.clip(optim.clip)
-        engine.step()
-        objective.after_step(rows.to(engine.device))
+        rows = batch.chunk(engine.group.size)[engine.group.rank].to(engine.device)
+
+        def keep(loss: StepLoss) -> None:
+            losses.append(loss.total)
+            gradients.append(_arrays(engine.gradients(), dtype))
+
+        take_step(engine, objective, rows, task.micro_batches, optim.clip, keep)
     weights = _arrays(gathered(engine.weights()), dtype)
     if not engine.main:
         return None
@@ -120,11 +121,6 @@ def _batch(recipe: Recipe, plugins: Plugins, objective: Objective, read: model_b
     reader = build.reader_of(recipe, plugins.registries, objective, read, dataset)
     rows = [reader[Ticket(index, 0)] for index in range(step * count, (step + 1) * count)]
     return collate(rows).batch
-
-
-def _loss(objective: Objective) -> float:
-    group, weights = objective.group, objective.weights
-    return sum(weights[name] * float(group.sum(value)) / group.size for name, value in objective.parts.items())
 
 
 def _arrays(tensors: Mapping[str, Any], dtype: torch.dtype) -> Arrays:

@@ -23,6 +23,7 @@ from mmx.parts.report import means
 from mmx.parts.schedule import Schedule
 from mmx.recipe.schema import Recipe
 from mmx.train.clock import Clock
+from mmx.train.step import StepLoss, take_step
 from mmx.train.sync import GlobalStep, LocalStep, sync_step
 from mmx.train.tally import Tally
 from mmx.train.untrained import Untrained
@@ -170,37 +171,39 @@ class Loop:
         batch = replace(loaded.batch, step=step).to(plan.engine.device)
         rate = plan.schedule.at(step)
         set_rate(plan.optimizer, rate)
-        plan.engine.backward(batch, plan.recipe.train.micro_batches)
-        plan.untrained.step(plan.engine.reached())
-        if step == plan.start:
-            self._say_untrained()
-        loss, parts = self._losses()
-        self._refuse(loss, self._worst(parts), met.keys)
-        norm = plan.engine.clip(plan.recipe.optim.clip)
-        if not plan.engine.scaled:
-            self._refuse(norm, "gradient norm", met.keys)
-        if plan.engine.step():
-            plan.objective.after_step(batch)
+        table = plan.recipe.train
+        loss, norm = take_step(
+            plan.engine,
+            plan.objective,
+            batch,
+            table.micro_batches,
+            plan.recipe.optim.clip,
+            lambda loss: self._look_at(loss, met.keys),
+            lambda norm: None if plan.engine.scaled else self._refuse(norm, "gradient norm", met.keys),
+        )
         self.step += 1
         self._clock.step(len(met.keys), loaded.seconds)
         self._tally.step(met.keys, met.bad)
-        self.moments.taken(self.step, epoch, first, plan.order.rows(step), met.keys, met.bad, loss)
-        kept = self.step == 1 or self.step % plan.recipe.train.log_every == 0 or self.step == plan.steps
+        self.moments.taken(self.step, epoch, first, plan.order.rows(step), met.keys, met.bad, loss.total)
+        kept = self.step == 1 or self.step % table.log_every == 0 or self.step == plan.steps
         # The first step after a start too, so that whoever watches sees at once that it trains; an interrupted run keeps
         # the rows of a whole one.
         if kept or self.step == plan.start + 1:
-            self._record(loss, parts, rate, norm, kept)
+            self._record(loss, rate, norm, kept)
+
+    def _look_at(self, loss: StepLoss, keys: Sequence[str]) -> None:
+        """Note what the losses reached, and refuse those that are not finite."""
+        plan = self.plan
+        plan.untrained.step(plan.engine.reached())
+        if self.step == plan.start:
+            self._say_untrained()
+        self._refuse(loss.total, self._worst(loss.parts), keys)
 
     def _say_untrained(self) -> None:
         untrained = self.plan.untrained
         left = untrained.left(self.plan.engine)
         if left:
             self.moments.say(untrained.said(left))
-
-    def _losses(self) -> tuple[float, dict[str, float]]:
-        group, weights = self.plan.objective.group, self.plan.objective.weights
-        parts = {name: float(group.sum(value)) / group.size for name, value in self.plan.objective.parts.items()}
-        return sum(weights[name] * value for name, value in parts.items()), parts
 
     def _worst(self, parts: Mapping[str, float]) -> str:
         """Name the loss, and where there are several those that are not finite."""
@@ -222,7 +225,7 @@ class Loop:
             f"{advice}. Samples of this batch: {shown}"
         )
 
-    def _record(self, loss: float, parts: dict[str, float], rate: float, norm: float, kept: bool) -> None:
+    def _record(self, loss: StepLoss, rate: float, norm: float, kept: bool) -> None:
         plan = self.plan
         images, waited, left = self._clock.record(plan.steps - self.step)
         numbers = means(plan.engine.everyone(plan.objective.numbers()))
@@ -230,8 +233,8 @@ class Loop:
             Step(
                 step=self.step,
                 epoch=self.step / plan.order.per_epoch,
-                loss=loss,
-                parts=parts,
+                loss=loss.total,
+                parts=loss.parts,
                 lr=rate,
                 scale=numbers.get("scale"),
                 gradient_norm=norm,

@@ -140,7 +140,8 @@ class Session:
         on_main(engine, lambda: self._scribe.start(run))
         scribe = self._scribe
         if self.built.origins:  # from here on, the run needs none of the files that it started from
-            self._save(0, {"seconds": 0.0, "skipped": 0, "skipped_in_epoch": 0, "counted": {}}, None)
+            nothing = {"seconds": 0.0, "skipped": 0, "skipped_in_epoch": 0, "counted": {}}
+            self._save(0, {**nothing, "untrained": plan.untrained.left(engine)}, None)
         with StopRequests() as stops:
             moments = Callbacks(scribe.record, self._evaluate, self._save, self.say, scribe.take)
             loop = Loop(plan, moments, stops)
