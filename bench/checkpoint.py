@@ -33,7 +33,7 @@ from mmx.parts.lazy import Tensors
 from mmx.plugin.manager import Plugins
 from mmx.recipe import load
 from mmx.train.build import engine_of
-from mmx.train.session import build_run
+from mmx.train.experiment import build_experiment
 
 MOST_MEMORY: Final = 600 * MIB
 MOST_TIME: Final = 1.3
@@ -50,11 +50,11 @@ class Training:
         data = ("data.batch=8", "data.train.name=emoji", "data.train.split=train", 'data.train.styles=["noto"]')
         loaded = load(recipe, (*values, *data), (), plugins.registries)
         self.engine = engine_of(loaded, plugins.registries)
-        built = build_run(loaded, plugins, self.engine)
-        self.plan = built.plan
-        self.never = NeverTrained(built.objective)
-        self.engine.prepare(built.objective, self.plan.optimizer)
-        for parameter in built.objective.parameters():
+        experiment = build_experiment(loaded, plugins, self.engine)
+        self.plan = experiment
+        self.never = NeverTrained(experiment.objective)
+        self.engine.prepare(experiment.objective, self.plan.optimizer)
+        for parameter in experiment.objective.parameters():
             if parameter.requires_grad:
                 parameter.grad = torch.full_like(parameter, 1e-3)
                 moments = {name: torch.full_like(parameter, 1e-3) for name in ("exp_avg", "exp_avg_sq")}

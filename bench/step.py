@@ -30,7 +30,7 @@ from mmx.parts.batch import Batch, Pixels, Words
 from mmx.plugin.manager import Plugins
 from mmx.recipe import load
 from mmx.train.build import engine_of
-from mmx.train.session import build_run
+from mmx.train.experiment import build_experiment
 from mmx_clip.convert import from_open_clip
 
 OPEN_CLIP: Final = peers.open_clip()
@@ -77,8 +77,8 @@ class Ours:
         values += ["parallel.device=cpu", f"parallel.compile={str(compiled).lower()}", f"data.batch={len(inputs.ids)}"]
         values += ["data.train.name=emoji", "data.train.split=train", 'data.train.styles=["noto"]']
         recipe = load("clip_b32", tuple(values), (), plugins.registries)
-        built = build_run(recipe, plugins, engine_of(recipe, plugins.registries))
-        self.objective, self._engine, self._optimizer = built.objective, built.engine, built.plan.optimizer
+        experiment = build_experiment(recipe, plugins, engine_of(recipe, plugins.registries))
+        self.objective, self._engine, self._optimizer = experiment.objective, experiment.engine, experiment.optimizer
         self._engine.prepare(self.objective, self._optimizer)
         mask = torch.arange(CONTEXT) < torch.tensor(inputs.lengths)[:, None]
         self._batch = Batch({"clean": Pixels(inputs.pixels)}, {"clean": Words(inputs.ids, mask)})

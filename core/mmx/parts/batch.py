@@ -4,7 +4,7 @@ Letters, here and in every shape of the project: ``b`` rows on this rank, ``B`` 
 ``n`` tokens, ``t`` text positions, ``w`` an encoder's width, ``d`` the shared width, ``q`` queries, ``h w`` pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
@@ -113,14 +113,19 @@ class Batch:
         """
         if count == 1:
             return [self]
-        return [self._part(index, count) for index in range(count)]
+        return [self._cut(lambda rows, index=index: _bounds(rows, index, count)) for index in range(count)]
 
-    def _part(self, index: int, count: int) -> "Batch":
+    def select(self, rows: slice) -> "Batch":
+        """Return the given rows of every view."""
+        return self._cut(lambda _: rows)
+
+    def _cut(self, rows: Callable[[int], slice]) -> "Batch":
+        """Return some rows: of each view those that are said for its number of rows."""
         return Batch(
-            images={name: view.select(_bounds(len(view), index, count)) for name, view in self.images.items()},
-            texts={name: view.select(_bounds(len(view), index, count)) for name, view in self.texts.items()},
-            facts={name: value[_bounds(len(value), index, count)] for name, value in self.facts.items()},
-            keys=self.keys[_bounds(len(self.keys), index, count)] if self.keys else (),
+            images={name: view.select(rows(len(view))) for name, view in self.images.items()},
+            texts={name: view.select(rows(len(view))) for name, view in self.texts.items()},
+            facts={name: value[rows(len(value))] for name, value in self.facts.items()},
+            keys=self.keys[rows(len(self.keys))] if self.keys else (),
             step=self.step,
         )
 

@@ -32,11 +32,12 @@ from mmx.runs.request import EvalRequest, RunResult
 from mmx.runs.stores import store_of
 from mmx.train import build
 from mmx.train.dry import dry_run
+from mmx.train.experiment import Experiment, build_experiment
 from mmx.train.findings import located
 from mmx.train.prepare import Prepared, new_folder
 from mmx.train.resume import goes_on, has_finished, nothing_left, refuse_fewer, rewind
 from mmx.train.same_threads import keep_threads
-from mmx.train.session import Built, Session, build_run
+from mmx.train.session import Session
 
 Say = Callable[[str], None]
 
@@ -68,65 +69,65 @@ def run(prepared: Prepared, say: Say) -> RunResult:
 
 def _run(engine: Engine, prepared: Prepared, say: Say) -> RunResult:
     keep_threads(prepared.folder, engine.processes, say)
-    built = _built(engine, prepared, say)
+    experiment = _experiment(engine, prepared, say)
     if prepared.request.dry_run:
-        return dry_run(built, prepared, say)
+        return dry_run(experiment, prepared, say)
     folders: list[RunFolder] = []
     with ExitStack() as stack:
 
         def opened() -> None:
             folders.append(prepared.folder or new_folder(prepared))
             stack.enter_context(folders[0].lock())
-            if built.origins:
-                record(folders[0].path, built.origins)
+            if experiment.origins:
+                record(folders[0].path, experiment.origins)
 
         on_main(engine, opened)
-        return _train(built, folders[0] if folders else None, prepared, say)
+        return _train(experiment, folders[0] if folders else None, prepared, say)
 
 
-def _built(engine: Engine, prepared: Prepared, say: Say) -> Built:
+def _experiment(engine: Engine, prepared: Prepared, say: Say) -> Experiment:
     error: MmxError | None = None
-    built: Built | None = None
+    experiment: Experiment | None = None
     try:
         anew = prepared.folder is None or not candidates(store_of(prepared.folder, prepared.recipe).folder)
         told = say if engine.main else _silent
-        built = build_run(prepared.recipe, prepared.plugins, engine, told, anew)
+        experiment = build_experiment(prepared.recipe, prepared.plugins, engine, told, anew)
     except (RecipeError, DataError, CheckpointError) as found:
         error = located(found, prepared.recipe)
         error.__cause__ = found
     agree_on(engine, error)
-    assert built is not None
-    _refuse_other_weights(built)
+    assert experiment is not None
+    _refuse_other_weights(experiment)
     if engine.processes > 1:
         say(engine.describe())
-    return built
+    return experiment
 
 
 def _silent(text: str) -> None:
     """Say nothing: the main process says it."""
 
 
-def _refuse_other_weights(built: Built) -> None:
+def _refuse_other_weights(experiment: Experiment) -> None:
     """Refuse to train where processes have read other weights: the folder differs between machines, or was written to."""
-    if len({repr([origin.files for origin in found]) for found in built.engine.everyone(built.origins)}) > 1:
+    if len({repr([origin.files for origin in found]) for found in experiment.engine.everyone(experiment.origins)}) > 1:
         raise CheckpointError(
             "the processes have read other weights; give all machines the same files, and start again"
         )
 
 
-def _train(built: Built, folder: RunFolder | None, prepared: Prepared, say: Say) -> RunResult:
-    engine = built.engine
+def _train(experiment: Experiment, folder: RunFolder | None, prepared: Prepared, say: Say) -> RunResult:
+    engine = experiment.engine
     before = _Before()
     if prepared.folder is not None:
-        on_main(engine, lambda: _look_back(built, prepared, say, before))
+        on_main(engine, lambda: _look_back(experiment, prepared, say, before))
     path, done = engine.everyone((None if before.found is None else before.found.path, before.done))[0]
     if done is not None:
         return RunResult(0, done)
     found = None if path is None else _read(engine, path, before.found)
-    session = Session(built, folder, prepared.plugins, say, prepared.request.argv)
+    session = Session(experiment, folder, prepared.plugins, say, prepared.request.argv)
     outcome = session.run(found)
     path = Path() if folder is None else folder.path
-    return RunResult(outcome.exit_code, {"run": str(path), **asdict(outcome), **plain(session.results)})
+    return RunResult(outcome.exit_code, {"run": str(path), **asdict(outcome), **plain(session.recorder.results)})
 
 
 @dataclass
@@ -138,18 +139,18 @@ class _Before:
     """What to answer where nothing is left to do."""
 
 
-def _look_back(built: Built, prepared: Prepared, say: Say, before: _Before) -> None:
+def _look_back(experiment: Experiment, prepared: Prepared, say: Say, before: _Before) -> None:
     folder = prepared.folder
     assert folder is not None
     found = store_of(folder, prepared.recipe).latest(say)
     if found is not None and has_finished(folder, found, say):
-        step, steps = found.manifest.step, built.plan.steps
+        step, steps = found.manifest.step, experiment.steps
         if step >= steps:
             say(nothing_left(folder, step))
             before.done = {"run": str(folder.path), "status": "finished", "step": step}
             return
-        say(goes_on(folder, step, steps, built.plan.schedule.at(step)))
-    refuse_fewer(folder, 0 if found is None else found.manifest.step, built.plan.steps)
+        say(goes_on(folder, step, steps, experiment.schedule.at(step)))
+    refuse_fewer(folder, 0 if found is None else found.manifest.step, experiment.steps)
     rewind(folder, prepared.recipe, found, say)
     before.found = found
 

@@ -1,95 +1,73 @@
 """The training loop. With objective.py, batch.py and one plugin, this is what there is to read (docs/walk.md)."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any, Final, final
+from dataclasses import dataclass, field, replace
+from typing import Final, final
 
-import torch
-
+from mmx.checkpoint.read import CheckpointData
 from mmx.data.budget import Budget, named
 from mmx.data.loader import stream
-from mmx.data.order import StepOrder
-from mmx.data.views import Reader, StepData
+from mmx.data.views import StepData
 from mmx.errors import DataError, MmxError, TrainingError
 from mmx.launch.agree import agree_on
 from mmx.launch.signals import EXIT_CODES, TIME_LIMIT, Stop, Stopping, StopRequests
-from mmx.learn.objective import Objective
 from mmx.learn.optim import set_rate
-from mmx.parts.engine import Engine
 from mmx.parts.events import Step
 from mmx.parts.report import means
-from mmx.parts.schedule import Schedule
-from mmx.recipe.schema import Recipe
 from mmx.train.clock import Clock
+from mmx.train.experiment import Experiment
+from mmx.train.files import Taken
+from mmx.train.recorder import RunRecorder
 from mmx.train.step import StepLoss, take_step
 from mmx.train.sync import GlobalStep, LocalStep, sync_step
 from mmx.train.tally import Tally
-from mmx.train.untrained import Untrained
 
 _NAMED: Final = 16
 """Keys of a batch that an error names."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything the loop needs, built and in place."""
+class Progress:
+    """What a run has reached where it starts, or goes on."""
 
-    recipe: Recipe
-    objective: Objective
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    engine: Engine
-    reader: Reader
-    order: StepOrder
-    steps: int
-    start: int
-    spent: float
-    """Seconds of training before this start."""
-    skipped: int
-    """Bad samples before this start."""
-    skipped_in_epoch: int
-    """Those of the epoch that this start is in."""
-    counted: Mapping[str, Sequence[int]]
-    """Samples by source between the last record and this start."""
-    parameters: int
-    """Of the model."""
-    trainable: int
-    untrained: Untrained
+    step: int = 0
+    seconds: float = 0.0
+    """Of training."""
+    skipped: int = 0
+    """Bad samples."""
+    skipped_in_epoch: int = 0
+    """Those of the epoch that the step is in."""
+    counted: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+    """Samples by source since the last record."""
 
-
-@dataclass(frozen=True)
-class Callbacks:
-    """What the loop calls when something has happened; it knows nothing of files or plugins."""
-
-    record: Callable[[Step, bool], None]
-    """A step's numbers are due; whether they are kept, or only shown."""
-    evaluate: Callable[[int, bool], float | None]
-    """Evaluate what is due after a step (or at the end) and return the headline number, if there is one."""
-    save: Callable[[int, Mapping[str, Any], float | None], None]
-    """Save a checkpoint: step, values to go on with, headline."""
-    say: Callable[[str], None]
-    taken: Callable[..., None]
-    """A step was taken; the arguments are those of ``RunRecorder.take``."""
+    @classmethod
+    def of(cls, found: CheckpointData) -> "Progress":
+        """Return what a checkpoint had reached."""
+        values = found.values
+        skipped, in_epoch = values["skipped"], values["skipped_in_epoch"]
+        return cls(found.manifest.step, values["seconds"], skipped, in_epoch, values.get("counted", {}))
 
 
 @final
 class Loop:
-    """Runs the steps of a plan, from where it starts to its end or until it is asked to stop."""
+    """Takes the steps of an experiment, from where it starts to its end or until it is asked to stop."""
 
-    def __init__(self, plan: Plan, moments: Callbacks, stops: StopRequests) -> None:
-        self.plan = plan
-        self.moments = moments
-        self.step = plan.start
+    def __init__(self, experiment: Experiment, progress: Progress, recorder: RunRecorder, stops: StopRequests) -> None:
+        self.experiment = experiment
+        self.recorder = recorder
+        self.step = progress.step
+        self._start = progress
         self._stops = stops
-        self._clock = Clock(plan.spent)
-        self._saved = plan.start
+        self._clock = Clock(progress.seconds)
+        self._saved = progress.step
         self._saved_at = self._clock.seconds
-        epoch, _ = plan.order.place(max(0, plan.start - 1))
-        share, samples = plan.recipe.data.bad_samples, plan.order.samples
-        self._budget = Budget(share, samples, moments.say, epoch, plan.skipped, plan.skipped_in_epoch)
-        self._tally = Tally(list(plan.recipe.data.sources), plan.counted)
+        order, table = experiment.order, experiment.recipe.data
+        epoch, _ = order.place(max(0, progress.step - 1))
+        skipped, in_epoch = progress.skipped, progress.skipped_in_epoch
+        self._budget = Budget(table.bad_samples, order.samples, recorder.say, epoch, skipped, in_epoch)
+        self._tally = Tally(list(table.sources), progress.counted)
 
     @property
     def seconds(self) -> float:
@@ -103,15 +81,15 @@ class Loop:
             TrainingError: the loss or the gradient is not finite; the update was not made.
             DataError: too many samples are bad.
         """
-        plan = self.plan
-        plan.objective.train()
-        pin, group = plan.engine.device.type == "cuda", plan.engine.group
-        table = plan.recipe.data
+        experiment = self.experiment
+        experiment.objective.train()
+        pin, group = experiment.engine.device.type == "cuda", experiment.engine.group
+        table = experiment.recipe.data
         data = stream(
-            plan.reader,
-            plan.order,
-            plan.start,
-            plan.steps,
+            experiment.reader,
+            experiment.order,
+            self._start.step,
+            experiment.steps,
             table.workers,
             pin,
             rank=group.rank,
@@ -120,7 +98,7 @@ class Loop:
         )
         stop = self._why_stop() if self._alone else None
         with closing(data):
-            while self.step < plan.steps and stop is None:
+            while self.step < experiment.steps and stop is None:
                 met = self._met_and_taken(data)
                 with self._clock.aside():
                     # Others are asked before the next step: they may not have been told to stop yet.
@@ -129,12 +107,12 @@ class Loop:
 
     @property
     def _alone(self) -> bool:
-        return self.plan.engine.processes == 1
+        return self.experiment.engine.processes == 1
 
     def _met_and_taken(self, data: Iterator[StepData]) -> GlobalStep:
         """Take a step, if there is one to take; where the data cannot be read any more, what was reached is saved."""
         try:
-            met = sync_step(self.plan.engine, self._next(data))
+            met = sync_step(self.experiment.engine, self._next(data))
             if met.loaded is not None:
                 self._take(met)
         except DataError:  # every process has it
@@ -145,7 +123,7 @@ class Loop:
 
     def _next(self, data: Iterator[StepData]) -> LocalStep:
         """Wait for the samples of the next step, or for a request to stop."""
-        row, loaded, error = self.plan.engine.group.rank, None, None
+        row, loaded, error = self.experiment.engine.group.rank, None, None
         try:
             with self._clock.waiting(), self._stops.at_once():
                 loaded = next(data)
@@ -158,52 +136,52 @@ class Loop:
 
     def _take(self, met: GlobalStep) -> None:
         """Take one step: gradients, update, clamp, teachers, queues, ledger."""
-        plan, step, loaded = self.plan, self.step, met.loaded
+        experiment, step, loaded = self.experiment, self.step, met.loaded
         assert loaded is not None
-        epoch, first = plan.order.place(step)
-        self._budget.spend(met.bad, epoch, first + plan.order.rows(step))
-        if len(loaded.batch.keys) < plan.recipe.train.micro_batches:
+        epoch, first = experiment.order.place(step)
+        self._budget.spend(met.bad, epoch, first + experiment.order.rows(step))
+        if len(loaded.batch.keys) < experiment.recipe.train.micro_batches:
             self._budget.undo()
             raise DataError(
                 f"step {step + 1} has {len(met.bad)} bad samples and too few good ones to train on. "
                 f"Among them: {named(met.bad)}. Mend the data"
             )
-        batch = replace(loaded.batch, step=step).to(plan.engine.device)
-        rate = plan.schedule.at(step)
-        set_rate(plan.optimizer, rate)
-        table = plan.recipe.train
+        batch = replace(loaded.batch, step=step).to(experiment.engine.device)
+        rate = experiment.schedule.at(step)
+        set_rate(experiment.optimizer, rate)
+        table = experiment.recipe.train
         loss, norm = take_step(
-            plan.engine,
-            plan.objective,
+            experiment.engine,
+            experiment.objective,
             batch,
             table.micro_batches,
-            plan.recipe.optim.clip,
+            experiment.recipe.optim.clip,
             lambda loss: self._look_at(loss, met.keys),
-            lambda norm: None if plan.engine.scaled else self._refuse(norm, "gradient norm", met.keys),
+            lambda norm: None if experiment.engine.scaled else self._refuse(norm, "gradient norm", met.keys),
         )
         self.step += 1
         self._clock.step(len(met.keys), loaded.seconds)
         self._tally.step(met.keys, met.bad)
-        self.moments.taken(self.step, epoch, first, plan.order.rows(step), met.keys, met.bad, loss.total)
-        kept = self.step == 1 or self.step % table.log_every == 0 or self.step == plan.steps
+        self.recorder.take(Taken(self.step, epoch, first, experiment.order.rows(step), met.keys, met.bad, loss.total))
+        kept = self.step == 1 or self.step % table.log_every == 0 or self.step == experiment.steps
         # The first step after a start too, so that whoever watches sees at once that it trains; an interrupted run keeps
         # the rows of a whole one.
-        if kept or self.step == plan.start + 1:
+        if kept or self.step == self._start.step + 1:
             self._record(loss, rate, norm, kept)
 
     def _look_at(self, loss: StepLoss, keys: Sequence[str]) -> None:
         """Note what the losses reached, and refuse those that are not finite."""
-        plan = self.plan
-        plan.untrained.step(plan.engine.reached())
-        if self.step == plan.start:
+        experiment = self.experiment
+        self.recorder.untrained.step(experiment.engine.reached())
+        if self.step == self._start.step:
             self._say_untrained()
         self._refuse(loss.total, self._worst(loss.parts), keys)
 
     def _say_untrained(self) -> None:
-        untrained = self.plan.untrained
-        left = untrained.left(self.plan.engine)
+        untrained = self.recorder.untrained
+        left = untrained.left(self.experiment.engine)
         if left:
-            self.moments.say(untrained.said(left))
+            self.recorder.say(untrained.said(left))
 
     def _worst(self, parts: Mapping[str, float]) -> str:
         """Name the loss, and where there are several those that are not finite."""
@@ -226,13 +204,13 @@ class Loop:
         )
 
     def _record(self, loss: StepLoss, rate: float, norm: float, kept: bool) -> None:
-        plan = self.plan
-        images, waited, left = self._clock.record(plan.steps - self.step)
-        numbers = means(plan.engine.everyone(plan.objective.numbers()))
-        self.moments.record(
+        experiment = self.experiment
+        images, waited, left = self._clock.record(experiment.steps - self.step)
+        numbers = means(experiment.engine.everyone(experiment.objective.numbers()))
+        self.recorder.record(
             Step(
                 step=self.step,
-                epoch=self.step / plan.order.per_epoch,
+                epoch=self.step / experiment.order.per_epoch,
                 loss=loss.total,
                 parts=loss.parts,
                 lr=rate,
@@ -252,7 +230,7 @@ class Loop:
 
     def _look_and_save(self, stop: Stop | None, due: bool) -> Stop | None:
         """Evaluate and save what is due after a step; return why to stop, since that may come up meanwhile."""
-        ending, headline = self.step == self.plan.steps, None
+        ending, headline = self.step == self.experiment.steps, None
         try:
             if stop is None:
                 headline = self._evaluate(ending)
@@ -269,11 +247,11 @@ class Loop:
 
     def _evaluate(self, ending: bool) -> float | None:
         """Evaluate what is due; one process alone leaves it when asked to stop, several finish it together."""
-        engine, error, headline = self.plan.engine, None, None
+        engine, error, headline = self.experiment.engine, None, None
         here: AbstractContextManager[object] = self._stops.at_once() if self._alone else nullcontext()
         try:
             with here:
-                headline = self.moments.evaluate(self.step, ending)
+                headline = self.recorder.evaluate(self.step, ending)
         except MmxError as found:
             error = found
         agree_on(engine, error)
@@ -282,13 +260,13 @@ class Loop:
     def _save(self, headline: float | None) -> None:
         budget = self._budget
         values = {"seconds": self.seconds, "skipped": budget.total, "skipped_in_epoch": budget.in_epoch}
-        left = self.plan.untrained.left(self.plan.engine)
-        self.moments.save(self.step, {**values, "counted": self._tally.state(), "untrained": left}, headline)
+        left = self.recorder.untrained.left(self.experiment.engine)
+        self.recorder.save(self.step, {**values, "counted": self._tally.state(), "untrained": left}, headline)
         self._saved, self._saved_at = self.step, self.seconds
 
     def _due(self, step: int) -> bool:
         """Say whether a checkpoint is due after a step."""
-        table = self.plan.recipe.checkpoint
+        table = self.experiment.recipe.checkpoint
         by_steps = table.every_steps is not None and step - self._saved >= table.every_steps
         return by_steps or self.seconds - self._saved_at >= 60 * table.every_minutes
 
@@ -296,7 +274,11 @@ class Loop:
         name = self._stops.received
         if name is not None:
             return Stop(f"received {name}", EXIT_CODES[name])
-        minutes = self.plan.recipe.train.max_minutes
-        if minutes is not None and self.step < self.plan.steps and self.seconds - self.plan.spent >= 60 * minutes:
+        minutes = self.experiment.recipe.train.max_minutes
+        if (
+            minutes is not None
+            and self.step < self.experiment.steps
+            and self.seconds - self._start.seconds >= 60 * minutes
+        ):
             return Stop(f"reached train.max_minutes = {minutes}", TIME_LIMIT)
         return None

@@ -101,12 +101,7 @@ def _equal(engine: Engine, loaded: StepData, rows: Sequence[_Told]) -> tuple[Ste
     given = dict(engine.everyone((engine.group.rank, loaded.batch)))
     whole = joined([given[row] for row in sorted(given) if given[row].keys])
     count = len(whole.keys) // len(rows)
-    cut = Batch(
-        images={name: view.select(slice(0, count * len(rows))) for name, view in whole.images.items()},
-        texts={name: view.select(slice(0, count * len(rows))) for name, view in whole.texts.items()},
-        facts={name: value[: count * len(rows)] for name, value in whole.facts.items()},
-        keys=whole.keys[: count * len(rows)],
-    )
+    cut = whole.select(slice(0, count * len(rows)))
     why = f"left out, since the {len(whole.keys)} good samples of the step do not divide over {len(rows)} ranks"
     left = [Skipped(key, why, counts=False) for key in whole.keys[count * len(rows) :]]
     mine = cut.chunk(len(rows))[engine.group.rank] if count else Batch({}, {})

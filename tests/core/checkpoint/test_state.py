@@ -21,7 +21,7 @@ def trained(tmp_path: Path) -> Session:
 
 
 def test_everything_is_there_by_name(trained: Session) -> None:
-    found, values = capture(trained.built.engine)
+    found, values = capture(trained.experiment.engine)
     tensors = {group: gathered(named) for group, named in found.items()}
     assert set(tensors) == {"model", "objective", "optimizer", "rng"} and set(tensors["rng"]) == {"cpu"}
     assert {"image_encoder.first.linear.weight", "fusion.log_scale"} <= set(tensors["model"])
@@ -32,11 +32,11 @@ def test_everything_is_there_by_name(trained: Session) -> None:
 
 
 def test_what_is_captured_is_put_back(trained: Session, tmp_path: Path) -> None:
-    found, values = capture(trained.built.engine)
+    found, values = capture(trained.experiment.engine)
     tensors = {group: {k: v.clone() for k, v in gathered(named).items()} for group, named in found.items()}
     other, _ = sit(tmp_path / "other", "seed=5")
     torch.rand(9)
-    plan = other.built.plan
+    plan = other.experiment
     restore_weights(plan.objective, tensors)
     plan.engine.prepare(plan.objective, plan.optimizer)
     restore(plan.engine, tensors, values)

@@ -52,8 +52,8 @@ def look(session: Session, subject: EvalModel, nosy: Nosy, folder: RunFolder) ->
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_mode_weights_and_random_state_are_left_as_they_were(fails: bool, session: Session) -> None:
-    objective, nosy = session.built.objective, Nosy(fails)
-    subject = EvalModel(objective.model, session.built.read.tokenizer, session.built.read.preprocess)
+    objective, nosy = session.experiment.objective, Nosy(fails)
+    subject = EvalModel(objective.model, session.experiment.reading.tokenizer, session.experiment.reading.preprocess)
     weights = {name: value.clone() for name, value in objective.state_dict().items()}
     state, modes = torch.get_rng_state(), [module.training for module in objective.modules()]
     if fails:
@@ -69,25 +69,25 @@ def test_mode_weights_and_random_state_are_left_as_they_were(fails: bool, sessio
 
 def test_frozen_blocks_stay_in_evaluation_mode(tmp_path: Path) -> None:
     session, _ = sit(tmp_path, "image_encoder.train='frozen'", "train.ema=0.5")
-    model = session.built.objective.model
-    subject = EvalModel(model, session.built.read.tokenizer, session.built.read.preprocess)
+    model = session.experiment.objective.model
+    subject = EvalModel(model, session.experiment.reading.tokenizer, session.experiment.reading.preprocess)
     look(session, subject, Nosy(), session.folder)
     assert model.training and model.text_encoder.training and not model.image_encoder.training
 
 
 def test_the_averaged_weights_are_looked_at(session: Session, tmp_path: Path) -> None:
-    objective = session.built.objective
+    objective = session.experiment.objective
     teacher = objective.teachers["ema"]
     assert isinstance(teacher, Teacher)
-    assert eval_model_of(objective, session.built.read, SoloGroup()).model is teacher.model
-    plain = sit(tmp_path / "plain", "losses.match.queue=0")[0].built
+    assert eval_model_of(objective, session.experiment.reading, SoloGroup()).model is teacher.model
+    plain = sit(tmp_path / "plain", "losses.match.queue=0")[0].experiment
     del plain.objective.teachers["ema"]
-    assert eval_model_of(plain.objective, plain.read, SoloGroup()).model is plain.objective.model
+    assert eval_model_of(plain.objective, plain.reading, SoloGroup()).model is plain.objective.model
 
 
 def test_results_are_kept_in_the_folder_and_in_the_metrics(session: Session) -> None:
     folder = session.folder
-    look(session, eval_model_of(session.built.objective, session.built.read, SoloGroup()), Nosy(), folder)
+    look(session, eval_model_of(session.experiment.objective, session.experiment.reading, SoloGroup()), Nosy(), folder)
     stored = read_results(folder.evaluations / "step-00000007")["nosy"]
     assert stored.headline == "a" and stored.numbers["a"].value == 0.5
     (row,) = read_lines(folder.path / "metrics.jsonl")
@@ -119,4 +119,9 @@ def test_a_model_that_lacks_what_is_measured_is_refused_before_the_first_step(
 def test_results_that_cannot_be_written(session: Session) -> None:
     session.folder.evaluations.touch()
     with pytest.raises(CheckpointError, match="the evaluation of step 7 cannot be written"):
-        look(session, eval_model_of(session.built.objective, session.built.read, SoloGroup()), Nosy(), session.folder)
+        look(
+            session,
+            eval_model_of(session.experiment.objective, session.experiment.reading, SoloGroup()),
+            Nosy(),
+            session.folder,
+        )

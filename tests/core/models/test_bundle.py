@@ -39,7 +39,7 @@ def model(whole: Path, tmp_path: Path) -> Path:
 def test_it_gives_the_embeddings_of_the_trained_model(tmp_path: Path) -> None:
     session, _ = sit(tmp_path, "train.steps=5")
     session.run(None)
-    subject = eval_model_of(session.built.objective, session.built.read, SoloGroup())
+    subject = eval_model_of(session.experiment.objective, session.experiment.reading, SoloGroup())
     alone = load_model(Path(shutil.move(tmp_path / "run" / "model", tmp_path / "alone")), plugins(), CPU)
     assert torch.equal(
         alone.embed_texts(["a red", "blue"]), subject.model.embed_text(subject.tokenizer(["a red", "blue"]))
@@ -110,7 +110,7 @@ def test_a_run_s_folder_and_its_model_s_load_alike(whole: Path) -> None:
 
 def test_an_unfinished_run_lends_the_model_of_its_newest_checkpoint(tmp_path: Path) -> None:
     folder, said = RunFolder(crash(tmp_path, 9)), list[str]()
-    recipe = sit(tmp_path / "again")[0].built.recipe
+    recipe = sit(tmp_path / "again")[0].experiment.recipe
     loaded, step = model_of_run(folder, recipe, plugins(), CPU, said.append)
     assert step == 5 and said == ["the run has not finished; using step-00000005"]
     stored = read_checkpoint(folder.path / "checkpoints" / "step-00000005").tensors["objective"]
@@ -125,7 +125,7 @@ def test_an_unfinished_run_lends_the_model_of_its_newest_checkpoint(tmp_path: Pa
 
 def test_a_model_that_is_older_than_the_newest_checkpoint_is_not_what_the_run_has(tmp_path: Path) -> None:
     folder, said = RunFolder(crash(tmp_path, 9)), list[str]()
-    recipe = sit(tmp_path / "again")[0].built.recipe
+    recipe = sit(tmp_path / "again")[0].experiment.recipe
     folder.model.mkdir()
     (folder.model / "model.json").write_text('{"step": 4}')
     assert model_of_run(folder, recipe, plugins(), CPU, said.append)[1] == 5 and "using step-00000005" in said[0]

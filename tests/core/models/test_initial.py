@@ -39,14 +39,14 @@ def rewritten(folder: Path, tensors: dict[str, Tensor]) -> None:
 def initial(out: Path, *overrides: str) -> tuple[dict[str, Tensor], list[str], Any]:
     said: list[str] = []
     session, _ = sit(out, *overrides, say=said.append)
-    return {k: v.clone() for k, v in session.built.objective.model.state_dict().items()}, said, session
+    return {k: v.clone() for k, v in session.experiment.objective.model.state_dict().items()}, said, session
 
 
 def test_a_whole_model_is_where_training_starts_teachers_too(source: Path, tmp_path: Path) -> None:
     found, _, session = initial(tmp_path / "a", f"weights.from={source}", "seed=7")
     assert found.keys() == weights(source).keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in weights(source).items())
-    teacher = session.built.objective.teachers["ema"]
+    teacher = session.experiment.objective.teachers["ema"]
     assert isinstance(teacher, Teacher)
     assert all(torch.equal(tensor, found[name]) for name, tensor in teacher.model.state_dict().items())
 
@@ -67,7 +67,7 @@ def test_a_tower_s_own_model_goes_before_the_whole_one(source: Path, trained: Pa
     found, _, session = initial(tmp_path / "a", f"weights.from={source}", f"text_encoder.weights.from={other}")
     for name, tensor in found.items():
         assert torch.equal(tensor, (changed if name.startswith("text_encoder.") else weights(source))[name]), name
-    origins = session.built.origins
+    origins = session.experiment.origins
     assert [origin.table for origin in origins] == ["weights", "text_encoder.weights"]
     assert sum(origin.tensors for origin in origins) == len(found)
 
@@ -78,7 +78,7 @@ def test_a_run_lends_its_model_also_before_it_has_finished(tmp_path: Path, train
     stored = read_checkpoint(stopped / "checkpoints" / "step-00000005").tensors["objective"]
     assert torch.equal(found["fusion.image.weight"], stored["teachers.ema.model.fusion.image.weight"])
     assert any("using step-00000005" in text for text in said)
-    (origin,) = session.built.origins
+    (origin,) = session.experiment.origins
     assert list(origin.files) == ["checkpoints/step-00000005/objective.safetensors"]
     finished, _, _ = initial(tmp_path / "b", f"weights.from={trained}")
     assert torch.equal(finished["fusion.image.weight"], weights(trained / "model")["fusion.image.weight"])

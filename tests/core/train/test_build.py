@@ -15,7 +15,7 @@ NORM = "image_encoder.middle.norm"
 
 
 def weights(session: Session) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in session.built.objective.model.state_dict().items()}
+    return {name: value.clone() for name, value in session.experiment.objective.model.state_dict().items()}
 
 
 def moved(tmp_path: Path, *overrides: str) -> tuple[set[str], set[str]]:
@@ -61,10 +61,10 @@ def test_both_towers_may_be_frozen(tmp_path: Path) -> None:
 def test_frozen_parameters_cost_the_optimizer_nothing(tmp_path: Path) -> None:
     session, _ = sit(tmp_path, "image_encoder.train='frozen'", "train.steps=3")
     session.run(None)
-    tensors, _ = session.built.engine.state()
+    tensors, _ = session.experiment.engine.state()
     assert not any("image_encoder" in name for name in tensors)
-    total, trained = parameters_of(session.built.objective.model)
-    assert trained == total - parameters_of(session.built.objective.model.image_encoder)[0]
+    total, trained = parameters_of(session.experiment.objective.model)
+    assert trained == total - parameters_of(session.experiment.objective.model.image_encoder)[0]
 
 
 def test_going_on_with_other_frozen_blocks_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from mmx.runs.ledger import digest
 from mmx.runs.lines import read_lines
 from mmx.train.loop import Loop
 from mmx.train.session import Session
+from mmx.train.step import StepLoss
 from mmx_toy.proof import entries, final
 from mmx_toy.start import MATCH, sit, start
 from mmx_toy.watch import AtStep
@@ -237,7 +239,7 @@ def test_the_summary_is_plain_json(whole: Path, tmp_path: Path) -> None:
 
 
 def _weights(session: Session) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in session.built.objective.named_parameters()}
+    return {name: value.clone() for name, value in session.experiment.objective.named_parameters()}
 
 
 def _children() -> set[int]:
@@ -249,21 +251,21 @@ def test_a_worker_that_dies_costs_no_step_that_was_taken(
     within: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, plugins = sit(tmp_path, "data.workers=1", "checkpoint.every_steps=100")
-    before, real = _children(), Loop._losses
+    before, real = _children(), Loop._look_at
 
     def kill() -> None:
         for child in _children() - before:
             os.kill(child, signal.SIGKILL)
 
-    def losses(loop: Loop) -> tuple[float, dict[str, float]]:
+    def look_at(loop: Loop, loss: StepLoss, keys: Sequence[str]) -> None:
         if loop.step == 5:
             kill()
             for _ in range(100):  # torch's own handler raised here
                 time.sleep(0.001)
-        return real(loop)
+        real(loop, loss, keys)
 
     if within:
-        monkeypatch.setattr(Loop, "_losses", losses)
+        monkeypatch.setattr(Loop, "_look_at", look_at)
     else:
         plugins.add(AtStep(4, kill), "kill")
     with pytest.raises(DataError, match="a data worker ended by itself"):

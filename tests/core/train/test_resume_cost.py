@@ -40,7 +40,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 def reads_before_first_step(out: Path, at: float, options: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Go on at a share of the first epoch, and return how many samples are read until one step is taken."""
     session, plugins = sit(out, *options)
-    start_at = int(at * session.built.plan.order.per_epoch)
+    start_at = int(at * session.experiment.order.per_epoch)
     found = _checkpoint(out, start_at, options) if at else None
     reads: list[int] = []
     raw = Shards.raw

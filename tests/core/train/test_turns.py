@@ -56,7 +56,7 @@ def refusal(out: Path, *overrides: str) -> str:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_step_has_one_turns_samples_and_the_views_that_these_have(tmp_path: Path, workers: int) -> None:
-    plan, seen = turned(tmp_path).built.plan, set[str]()
+    plan, seen = turned(tmp_path).experiment, set[str]()
     for step, loaded in enumerate(stream(plan.reader, plan.order, 0, 12, workers, pin=False)):
         (source,) = {key.partition("/")[0] for key in loaded.batch.keys}
         assert (set(loaded.batch.images), set(loaded.batch.texts)) == OF[source]
@@ -73,7 +73,7 @@ def test_captions_alone_need_no_picture(tmp_path: Path, monkeypatch: pytest.Monk
         return Sample(self.key(index), None, ("words",))
 
     monkeypatch.setattr(ToyPictures, "read_texts", read_texts)
-    plan = turned(tmp_path).built.plan
+    plan = turned(tmp_path).experiment
     list(stream(plan.reader, plan.order, 0, 8, 0, pin=False))
     assert read == ["texts"] * 16
 
@@ -83,7 +83,7 @@ def test_a_resumed_run_is_the_unbroken_one_and_the_ledger_has_its_order(tmp_path
     path = crash(tmp_path / "broken", 7, *TURNS, unset=("data.train",))
     start(tmp_path / "broken", recipe=None, resume=str(path))
     assert entries(path) == entries(tmp_path / "whole" / "run") and final(path) == final(tmp_path / "whole" / "run")
-    plan = turned(tmp_path / "other").built.plan
+    plan = turned(tmp_path / "other").experiment
     for entry in entries(path):
         keys = [plan.reader.dataset.key(ticket.index) for ticket in plan.order.tickets(entry.step - 1)]
         assert (entry.digest, entry.rows) == (digest(keys), plan.order.rows(entry.step - 1))
@@ -142,7 +142,7 @@ def test_a_view_of_some_rows_only_is_refused(tmp_path: Path) -> None:
 
 def test_views_without_sources_are_of_all_that_have_what_they_need(tmp_path: Path) -> None:
     options = (*without("data.images", "data.texts"), "data.images.alone.name='toy'", "data.texts.alone.name='toy'")
-    plan = sit(tmp_path, *options, unset=("data.train",))[0].built.plan
+    plan = sit(tmp_path, *options, unset=("data.train",))[0].experiment
     assert {name: view.sources for name, view in plan.reader.images.items()} == dict.fromkeys(
         ("clean", "alone"), ("pairs", "drawn")
     )

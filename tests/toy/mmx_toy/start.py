@@ -14,8 +14,9 @@ from mmx.plugin.manager import Plugins
 from mmx.runs.request import RunRequest, RunResult
 from mmx.train import api
 from mmx.train.build import engine_of
+from mmx.train.experiment import build_experiment
 from mmx.train.prepare import new_folder, prepare
-from mmx.train.session import Session, build_run
+from mmx.train.session import Session
 from mmx_toy.watch import AtStep
 
 RECIPE: Final = Path(__file__).parents[1] / "toy.toml"
@@ -57,8 +58,8 @@ def sit(
     request = RunRequest(RECIPE, overrides, tuple(unset), out=out, name="run")
     prepared = prepare(request, say, plugins(say))
     registries = prepared.plugins.registries
-    built = build_run(prepared.recipe, prepared.plugins, engine_of(prepared.recipe, registries), say)
-    return Session(built, new_folder(prepared), prepared.plugins, say, ()), prepared.plugins
+    experiment = build_experiment(prepared.recipe, prepared.plugins, engine_of(prepared.recipe, registries), say)
+    return Session(experiment, new_folder(prepared), prepared.plugins, say, ()), prepared.plugins
 
 
 def crash(out: Path, step: int, *overrides: str, unset: Sequence[str] = ()) -> Path:
