@@ -34,7 +34,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     for block in blocks(PAGE):
         if block.title:
             (tmp_path / block.title).write_text(block.text)
-    written = sorted(tmp_path.glob("*.py"))
+    written = [path for path in sorted(tmp_path.glob("*.py")) if "hookimpl" in path.read_text()]
     for path in [*written, Path("every_hook.py")]:
         monkeypatch.setitem(sys.modules, path.stem, sys)
         monkeypatch.delitem(sys.modules, path.stem)

@@ -1,7 +1,7 @@
 """From a recipe to evaluators, and what they read samples with."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from mmx.config import (
     DatasetConfig,
@@ -18,6 +18,7 @@ from mmx.plugin.registry import Registries
 from mmx.recipe.schema import Recipe
 
 
+@runtime_checkable
 class Measured(Protocol):
     """What says what is measured."""
 

@@ -50,7 +50,7 @@ def test_what_is_wrong_is_shown_and_is_no_error(faulty: Mmx) -> None:
 def test_for_programs(faulty: Mmx) -> None:
     found = json.loads(faulty("plugins", "--json").out)["plugins"]
     assert [(entry["distribution"], entry["status"], len(entry["parts"])) for entry in found] == [
-        ("throw-away", "loaded", 14),
+        ("throw-away", "loaded", 18),
         ("bad-plugin", "broken", 1),
         ("old-plugin", "incompatible", 0),
     ]

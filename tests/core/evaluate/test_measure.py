@@ -110,8 +110,8 @@ def test_bad_samples_are_said_once_and_stop_a_run_as_in_training(tmp_path: Path)
 def test_a_model_that_lacks_what_is_measured_is_refused_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ToyMatch, "needs", ("sing",))
-    with pytest.raises(RecipeError, match=r"evaluators\.match: ToyMatch measures by the fusion's `sing`"):
+    monkeypatch.setattr(ToyMatch, "needs", ("write",))
+    with pytest.raises(RecipeError, match=r"evaluators\.match: needs a model with `write`, which the fusion ToyFusion"):
         sit(tmp_path, *MATCH)
     assert not (tmp_path / "run").exists()
 

@@ -16,7 +16,7 @@ from mmx_kit.uses import subject
 
 @final
 class Lookup(Evaluator):
-    needs = ("similarity", "write")
+    needs = ("similarity", "fuse")
 
     @override
     def evaluate(self, subject: EvalModel) -> Result:
@@ -49,5 +49,5 @@ def test_identity_is_of_what_changes_numbers() -> None:
 
 def test_a_model_that_lacks_what_is_measured_is_refused_by_name() -> None:
     evaluator = Recorded(Lookup(), EvaluatorConfig(name="lookup"), None)
-    with pytest.raises(RecipeError, match=r"evaluators\.mine: Lookup measures by the fusion's `write`, which Partner"):
+    with pytest.raises(RecipeError, match=r"evaluators\.mine: needs a model with `fuse`, which the fusion Partner"):
         check_evaluators({"mine": evaluator}, subject().model)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mmx_local
+import mmx_optim
 import mmx_tokenizers
 from mmx.errors import RecipeError
 from mmx.models.bundle import load_bundle
@@ -22,7 +23,7 @@ from mmx_toy.watch import AtStep
 
 
 def plugins() -> Plugins:
-    given = {"toy": sys.modules["mmx_toy"], "local": mmx_local, "tokenizers": mmx_tokenizers}
+    given = {"toy": sys.modules["mmx_toy"], "local": mmx_local, "optim": mmx_optim, "tokenizers": mmx_tokenizers}
     return Plugins(given, discover=False)
 
 

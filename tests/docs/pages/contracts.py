@@ -39,7 +39,7 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
     "What an evaluator reads and returns": (
         *("mmx.parts.evaluator:EvalModel", "mmx.parts.evaluator:Result", "mmx.parts.evaluator:Number"),
         *("mmx.parts.evaluator:Table", "mmx.parts.evaluator:Picture", "mmx.parts.evaluator:Guess"),
-        *("mmx.parts.evaluator:Record", "mmx.evaluate.encode:Encodings", "mmx.evaluate.reading:EncodePass"),
+        *("mmx.parts.evaluator:Record", "mmx.evaluate.encodings:Encodings", "mmx.evaluate.reading:EncodePass"),
         "mmx.evaluate.samples:Samples",
     ),
     "What a format of weights reads and writes": ("mmx.parts.weights:ModelData",),
@@ -65,7 +65,7 @@ FUNCTIONS: Final = (
     "mmx.cli.output:print_json",
     *("mmx.models.files:read_json", "mmx.models.files:glance", "mmx.models.files:read_tensors"),
     *("mmx.models.files:write_model", "mmx.models.files:plain_file"),
-    *("mmx.evaluate.encode:encode", "mmx.evaluate.texts:embed_texts", "mmx.evaluate.texts:class_vectors"),
+    *("mmx.evaluate.encodings:encode", "mmx.evaluate.texts:embed_texts", "mmx.evaluate.texts:class_vectors"),
     *("mmx.parts.gradient:constant", "mmx.parts.precision:to_fp32", "mmx.parts.precision:full_precision"),
     *("mmx.learn.global_batch:pairs_of", "mmx.parts.report:report", "mmx.parts.lazy:gathered"),
 )

@@ -122,9 +122,9 @@ def test_other_options_than_those_of_the_example_can_be_checked(one: Conformance
 
 
 def test_an_example_that_fails_is_told_by_every_check(one: Conformance, monkeypatch: pytest.MonkeyPatch) -> None:
-    def example(name: str, folder: Path) -> None:
+    def example(cls: type, name: str, folder: Path) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(one.entry.config, "example", example)
+    monkeypatch.setattr(one.entry.config, "example", classmethod(example))
     for _ in range(2):
         assert one.find().message.startswith("it fails: ZeroDivisionError: by zero")
