@@ -25,8 +25,13 @@ weight = 0.5
 batch = 16
 workers = 0
 
+[optim]
+name = "normalised"
+lr = 1e-2
+
 [optim.schedule]
-warmup = 0
+name = "stairs"
+every = 1
 
 [train]
 steps = 2
@@ -52,7 +57,10 @@ def entry_of(plugins: Plugins) -> tuple[str, tuple[tuple[str, str], ...]]:
 @pytest.mark.usefixtures("geometry")
 def test_it_is_listed_by_its_metadata_and_imported_when_named() -> None:
     plugins = Plugins()
-    parts = (("centre", "median"), ("evaluator", "modality_gap"), ("kind", "centre"), ("loss", "uniform"))
+    parts = (
+        *(("centre", "median"), ("evaluator", "modality_gap"), ("kind", "centre"), ("loss", "uniform")),
+        *(("optimizer", "normalised"), ("schedule", "stairs"), ("weights", "geometry")),
+    )
     assert entry_of(plugins) == ("listed", parts) and "mmx_geometry" not in sys.modules
     assert plugins.registries["loss"]["clip"].name == "clip" and "mmx_geometry" not in sys.modules
     assert plugins.registries["loss"]["uniform"].config.__module__ == "mmx_geometry.configs"
@@ -69,6 +77,7 @@ def test_a_run_trains_with_its_loss_and_calls_its_hook(tmp_path: Path, monkeypat
     assert found["step"] == 2 and 0 < found["unseen_artist"] < 2
     rows = [json.loads(row) for row in (run / "metrics.jsonl").read_text().splitlines()]
     assert any("spread" in json.dumps(row) for row in rows)
+    assert [row["lr"] for row in rows if row["kind"] == "step"] == [1e-2, 5e-3]
     shown = CliRunner().invoke(app, ["geometry", str(run), "--json"])
     assert shown.exit_code == 0 and json.loads(shown.stdout) == {"evaluations": [found]}
 

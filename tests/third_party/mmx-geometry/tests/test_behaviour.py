@@ -17,12 +17,15 @@ from mmx.learn.model import Model
 from mmx.parts.evaluator import EvalModel, Number, Result
 from mmx.parts.events import Run
 from mmx.parts.group import SoloGroup
+from mmx.parts.schedule import Span
 from mmx.parts.sizes import Sizes
 from mmx_geometry.centres import Median
 from mmx_geometry.cli import geometry
-from mmx_geometry.configs import MedianConfig, ModalityGapConfig, UniformConfig
+from mmx_geometry.configs import MedianConfig, ModalityGapConfig, NormalisedConfig, StairsConfig, UniformConfig
 from mmx_geometry.gap import ModalityGap
 from mmx_geometry.loss import Uniform
+from mmx_geometry.optimizers import Normalised
+from mmx_geometry.schedules import Stairs
 
 SIZES = Sizes(image=32, vocabulary=128, context=16, pad=0, start=126, end=127)
 NO_MODEL = cast(Model, None)
@@ -93,3 +96,17 @@ def test_each_evaluation_adds_a_line(tmp_path: Path) -> None:
         mmx_geometry.mmx_evaluation_end(run, step, results)
     lines = (tmp_path / "geometry.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"step": 10, "gap": 0.25}, {"step": 20, "gap": 0.25}]
+
+
+def test_a_step_is_as_long_as_the_rate() -> None:
+    parameter = torch.nn.Parameter(torch.tensor([[3.0, 4.0]], dtype=torch.float64))
+    groups = [{"params": [parameter], "lr": 0.5, "weight_decay": 0.0}]
+    optimizer = Normalised(NormalisedConfig(name="normalised")).over(groups)
+    parameter.grad = torch.tensor([[30.0, 40.0]], dtype=torch.float64)
+    optimizer.step()
+    assert parameter.tolist() == [[pytest.approx(2.7), pytest.approx(3.6)]]
+
+
+def test_the_rate_of_each_stair() -> None:
+    stairs = Stairs(StairsConfig(name="stairs", every=2, factor=0.5, warmup=1), Span(lr=8.0, steps=7, epoch_steps=7))
+    assert [stairs.at(step) for step in range(7)] == [8.0, 8.0, 8.0, 4.0, 4.0, 2.0, 2.0]

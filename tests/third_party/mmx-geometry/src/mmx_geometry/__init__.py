@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import mmx
 from mmx.plugin.kinds import Kind
-from mmx_geometry.configs import MedianConfig, ModalityGapConfig, UniformConfig
+from mmx_geometry.configs import (
+    GeometryFormatConfig,
+    MedianConfig,
+    ModalityGapConfig,
+    NormalisedConfig,
+    StairsConfig,
+    UniformConfig,
+)
 
 if TYPE_CHECKING:
     from mmx.parts.evaluator import Result
@@ -39,6 +46,27 @@ def mmx_register(register: Registrar) -> None:
         config=ModalityGapConfig,
         part="mmx_geometry.gap:ModalityGap",
         summary="how far the centres of images and of texts lie apart",
+    )
+    register(
+        "optimizer",
+        "normalised",
+        config=NormalisedConfig,
+        part="mmx_geometry.optimizers:Normalised",
+        summary="steps of one length along each tensor's gradient",
+    )
+    register(
+        "schedule",
+        "stairs",
+        config=StairsConfig,
+        part="mmx_geometry.schedules:Stairs",
+        summary="a rate that falls by a factor every so many steps",
+    )
+    register(
+        "weights",
+        "geometry",
+        config=GeometryFormatConfig,
+        part="mmx_geometry.weights:GeometryFormat",
+        summary="geometry.json, and tensors of eye, ear and space",
     )
 
 
