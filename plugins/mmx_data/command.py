@@ -10,8 +10,7 @@ import typer
 from mmx.cli.guard import guarded
 from mmx.cli.output import print_json
 from mmx.cli.words import Json, PluginFiles, examples
-from mmx_data import command_pack as data_pack
-from mmx_data import command_shards as data_shards
+from mmx_data import command_pack, command_shards
 from mmx_data.command_source import As, From, Options, Workers, source_of
 
 INSPECT = "mmx data inspect photos --html photos.html"
@@ -20,7 +19,9 @@ STATS = "mmx data stats 'shards/{00000..00099}.tar'"
 
 data = typer.Typer(
     help="Look at data, pack it into shards, and prove that it is whole.",
-    epilog=examples(INSPECT, STATS, data_pack.PACK, data_pack.SPLIT, "mmx data index shards", "mmx data verify shards"),
+    epilog=examples(
+        INSPECT, STATS, command_pack.PACK, command_pack.SPLIT, "mmx data index shards", "mmx data verify shards"
+    ),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -90,7 +91,7 @@ def stats(
 
 data.command("inspect", epilog=examples("mmx data inspect data.csv", INSPECT))(inspect)
 data.command("stats", epilog=examples(f"{STATS} --json"))(stats)
-data.command("pack", epilog=data_pack.PACK_EXAMPLES)(data_pack.pack)
-data.command("split", epilog=data_pack.SPLIT_EXAMPLES)(data_pack.split)
-data.command("index", epilog=data_shards.INDEX_EXAMPLES)(data_shards.index)
-data.command("verify", epilog=data_shards.VERIFY_EXAMPLES)(data_shards.verify)
+data.command("pack", epilog=command_pack.PACK_EXAMPLES)(command_pack.pack)
+data.command("split", epilog=command_pack.SPLIT_EXAMPLES)(command_pack.split)
+data.command("index", epilog=command_shards.INDEX_EXAMPLES)(command_shards.index)
+data.command("verify", epilog=command_shards.VERIFY_EXAMPLES)(command_shards.verify)
